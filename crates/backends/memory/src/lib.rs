@@ -1,0 +1,1 @@
+//! The reference model: queue and store in memory.

@@ -1,0 +1,1 @@
+//! Queue and store in one SQLite file, the embedded default.

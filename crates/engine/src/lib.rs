@@ -1,0 +1,1 @@
+//! Accepts, fans out, attempts, settles and maintains; knows only the seams.

@@ -1,0 +1,1 @@
+//! Conformance suites, simulated channel and clock, started servers.
