@@ -230,11 +230,16 @@ where
     let max = max.clamp(1, limits::QUEUE_BATCH_MAX);
     let work = records.reopen(selection, after, max).await?;
     enqueue(queue, &work).await?;
-    Ok(Redriven {
+    Ok(redriven(&work, max))
+}
+
+/// What came of a step of redriving that could reopen up to `max` items.
+pub fn redriven(work: &[QueueItem], max: usize) -> Redriven {
+    Redriven {
         reopened: work.iter().map(|item| item.id).collect(),
-        waiting: waiting(&work),
+        waiting: waiting(work),
         next: if work.len() < max { None } else { work.last().map(|item| item.id) },
-    })
+    }
 }
 
 /// The routes of new work, each with how long until the first of it is due.

@@ -1,0 +1,223 @@
+//! The engine's front: start, accept, end, redrive, drain.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pabal_core::chance::Chance;
+use pabal_core::clock::Clock;
+use pabal_core::delivery::Reason;
+use pabal_core::limits;
+use pabal_core::route::{ChannelKind, Way};
+use pabal_core::seam::store::Pause;
+use pabal_core::seam::{
+    Acceptance, Answer, Channel, Claim, EndSummary, Ledger, Pauses, Redriven, Selection, Want, Worker,
+};
+use pabal_core::{Error, ErrorKind, Result};
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::config::EngineConfig;
+use crate::dispatcher::{self, Permitted};
+use crate::health::Health;
+use crate::maintenance::{expirer, reconciler};
+use crate::pauses::PauseBook;
+use crate::permits::{Limits, Permits};
+use crate::settler;
+use crate::shared::{Phase, Shared};
+use crate::wakes::Wakes;
+
+/// Permits of a route that one accept takes at most, to send what it accepts without another commit.
+const TAKE_PER_ROUTE_MAX: usize = 16;
+
+/// What an engine is made of.
+pub struct Parts {
+    /// Where work is accepted, claimed and settled.
+    pub ledger: Arc<dyn Ledger>,
+    /// Where pauses are kept.
+    pub pauses: Arc<dyn Pauses>,
+    /// The ways out.
+    pub channels: BTreeMap<ChannelKind, Arc<dyn Channel>>,
+    /// For what is shown to people; decides nothing.
+    pub clock: Arc<dyn Clock>,
+    /// For jitter and for the worker's name.
+    pub chance: Arc<dyn Chance>,
+}
+
+/// How the engine is.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// Deliveries and fan-outs between claim and settled.
+    pub in_flight: usize,
+    /// Whether the store takes no writes at the moment.
+    pub store_fails: bool,
+    /// The routes that are held, and why.
+    pub pauses: Vec<Pause>,
+}
+
+/// A running engine. Ends with [`Engine::drain`]; dropped without it, it stops where it is, as in a crash.
+pub struct Engine {
+    shared: Arc<Shared>,
+    phase: watch::Sender<Phase>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Starts an engine: it begins at once with what is due.
+    ///
+    /// # Errors
+    /// If the configuration is not sound, or the ledger can't be read.
+    pub async fn start(parts: Parts, config: EngineConfig) -> Result<Self> {
+        config.check().map_err(|error| Error::new(ErrorKind::Conflict, "start", error.to_string()))?;
+        let (phase, watched) = watch::channel(Phase::Running);
+        let (settler, inbox) = settler::channel();
+        let probe_every = Duration::from_millis(config.retry_default.credential_probe_ms);
+        let shared = Arc::new(Shared {
+            worker: Worker(parts.chance.next_u64()),
+            permits: Permits::new(Limits {
+                all: config.attempts_in_flight_max,
+                per_route: config.attempts_in_flight_per_route_max,
+                fan_outs_per_lane: config.fan_outs_per_lane_max,
+            }),
+            wakes: Wakes::default(),
+            health: Health::default(),
+            pauses: PauseBook::load(parts.pauses, probe_every).await?,
+            ledger: parts.ledger,
+            channels: parts.channels,
+            clock: parts.clock,
+            chance: parts.chance,
+            config,
+            settler,
+            phase: watched,
+        });
+        for count in shared.ledger.counts().await? {
+            shared.wakes.wake(&count.route, 0);
+        }
+        let tasks = vec![
+            tokio::spawn(settler::run(Arc::clone(&shared), inbox)),
+            tokio::spawn(dispatcher::run(Arc::clone(&shared))),
+            tokio::spawn(reconciler::run(Arc::clone(&shared))),
+            tokio::spawn(expirer::run(Arc::clone(&shared))),
+        ];
+        Ok(Self { shared, phase, tasks: Mutex::new(tasks) })
+    }
+
+    /// Accepts notifications, durably, before it answers.
+    ///
+    /// # Errors
+    /// If the store can't take them; then none of the batch is accepted.
+    pub async fn accept(&self, batch: Vec<Acceptance>) -> Result<Vec<Answer>> {
+        let permits = self.permits_for_accept();
+        let take = (!permits.is_empty()).then(|| Claim {
+            want: Want::Ordinary(
+                permits.iter().map(|(route, permits)| (route.clone(), permits.len())).collect(),
+            ),
+            worker: self.shared.worker,
+            visibility_ms: self.shared.config.visibility_ms,
+        });
+        let began = Instant::now();
+        let accepted = self.shared.ledger.accept(batch, take).await.inspect_err(|error| {
+            if error.is_temporary() {
+                self.shared.health.suspend();
+            }
+        })?;
+        dispatcher::start(&self.shared, accepted.taken, permits, began);
+        for item in &accepted.items {
+            self.shared.wakes.wake_all(&item.waiting);
+        }
+        Ok(accepted.items.into_iter().map(|item| item.answer).collect())
+    }
+
+    /// Ends all open work of a selection, a bounded step at a time. What is under way is marked: it may still end
+    /// delivered, and is not tried again.
+    ///
+    /// # Errors
+    /// If the ledger fails; what was ended until then stays ended, and the call may be repeated.
+    pub async fn end(&self, selection: Selection, reason: Reason) -> Result<EndSummary> {
+        let mut sum = EndSummary::default();
+        loop {
+            let max = limits::QUEUE_BATCH_MAX;
+            let step = self.shared.ledger.end(selection.clone(), reason, sum.next, max).await?;
+            sum = EndSummary {
+                ended: sum.ended + step.ended,
+                in_flight: sum.in_flight + step.in_flight,
+                next: step.next,
+            };
+            if sum.next.is_none() {
+                return Ok(sum);
+            }
+        }
+    }
+
+    /// Makes up to `max` dead items of a selection open again.
+    ///
+    /// # Errors
+    /// If the ledger fails.
+    pub async fn redrive(
+        &self,
+        selection: Selection,
+        after: Option<pabal_core::ids::ItemId>,
+        max: usize,
+    ) -> Result<Redriven> {
+        let redriven = self.shared.ledger.redrive(selection, after, max).await?;
+        self.shared.wakes.wake_all(&redriven.waiting);
+        Ok(redriven)
+    }
+
+    /// How the engine is.
+    pub fn status(&self) -> Status {
+        Status {
+            in_flight: self.shared.permits.in_flight(),
+            store_fails: !self.shared.health.is_good(),
+            pauses: self.shared.pauses.list(),
+        }
+    }
+
+    /// Stops: nothing more is claimed, attempts in flight finish up to the drain deadline, then end with an unknown
+    /// outcome; everything is settled, and what had not begun is released. Safe to call twice.
+    pub async fn drain(&self) {
+        self.phase.send_replace(Phase::Draining);
+        let deadline = Duration::from_millis(self.shared.config.drain_deadline_ms);
+        if tokio::time::timeout(deadline, self.shared.permits.idle()).await.is_err() {
+            tracing::warn!(
+                in_flight = self.shared.permits.in_flight(),
+                "attempts are cut off, their outcome unknown"
+            );
+            self.phase.send_replace(Phase::Cutting);
+            if tokio::time::timeout(deadline, self.shared.permits.idle()).await.is_err() {
+                tracing::error!("outcomes could not be settled before the stop; their leases will end");
+            }
+        }
+        for task in self.tasks.lock().await.drain(..) {
+            task.abort();
+        }
+    }
+
+    /// While the engine is idle enough, an accept leases what it inserts in the same commit. Once something is due
+    /// that waits for a permit, the dispatcher's own claims are the better batches.
+    fn permits_for_accept(&self) -> Permitted {
+        let shared = &self.shared;
+        let busy = shared.permits.in_flight() > shared.config.attempts_in_flight_max / 4;
+        if busy || shared.phase() != Phase::Running || !shared.health.is_good() {
+            return Permitted::new();
+        }
+        let ways_out =
+            shared.wakes.known().into_iter().filter(|route| matches!(route.way, Way::Channel { .. }));
+        let free = ways_out.filter(|route| !shared.pauses.is_held(route));
+        let taken = free.map(|route| {
+            let permits =
+                shared.permits.take(&route, TAKE_PER_ROUTE_MAX.min(dispatcher::capacity(shared, &route)));
+            (route, permits)
+        });
+        taken.filter(|(_, permits)| !permits.is_empty()).collect()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        for task in self.tasks.get_mut().drain(..) {
+            task.abort();
+        }
+    }
+}

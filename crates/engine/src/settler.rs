@@ -1,0 +1,123 @@
+//! The settler: gathers what came of attempts and writes it in batches. No linger: a batch is what has come in while
+//! the one before was being written.
+//!
+//! A store that fails loses nothing: the batch is kept and tried again, and the permits that it holds keep new
+//! attempts from beginning. A settlement that the store refuses by itself, while others pass, is dropped loudly: its
+//! lease ends, and another claim follows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pabal_core::seam::{Lease, SettledItem, Settlement};
+use pabal_core::{Error, Result};
+use tokio::sync::mpsc;
+
+use crate::permits::Permit;
+use crate::shared::Shared;
+
+/// The first and the longest pause between two tries of a failed batch.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_LONGEST: Duration = Duration::from_secs(2);
+
+/// Where attempts hand over what came of them. Bounded by the permits that each entry carries.
+#[derive(Clone)]
+pub(crate) struct SettlerHandle(mpsc::UnboundedSender<Entry>);
+
+/// What came of one lease.
+pub(crate) enum Outcome {
+    /// It is to be recorded.
+    Settle(Box<Settlement>),
+    /// It goes back unused.
+    Release(Lease),
+}
+
+struct Entry {
+    outcome: Outcome,
+    permit: Permit,
+}
+
+impl SettlerHandle {
+    /// Hands over an outcome with the permit that is given back once it is written.
+    pub(crate) fn hand_over(&self, outcome: Outcome, permit: Permit) {
+        if self.0.send(Entry { outcome, permit }).is_err() {
+            tracing::warn!("an outcome came after the settler had stopped; its lease will end");
+        }
+    }
+}
+
+/// The receiving end, which [`run`] works on.
+pub(crate) struct Inbox(mpsc::UnboundedReceiver<Entry>);
+
+/// Both ends.
+pub(crate) fn channel() -> (SettlerHandle, Inbox) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (SettlerHandle(sender), Inbox(receiver))
+}
+
+/// Settles until the task is ended.
+pub(crate) async fn run(shared: Arc<Shared>, mut inbox: Inbox) {
+    let mut entries = Vec::new();
+    while inbox.0.recv_many(&mut entries, shared.config.settle_batch_max).await > 0 {
+        let (mut settlements, mut leases, mut permits) = (Vec::new(), Vec::new(), Vec::new());
+        for entry in entries.drain(..) {
+            permits.push(entry.permit);
+            match entry.outcome {
+                Outcome::Settle(settlement) => settlements.push(*settlement),
+                Outcome::Release(lease) => leases.push(lease),
+            }
+        }
+        if !settlements.is_empty() {
+            settle(&shared, settlements).await;
+        }
+        if !leases.is_empty() {
+            release(&shared, leases).await;
+        }
+        drop(permits);
+    }
+}
+
+async fn settle(shared: &Shared, batch: Vec<Settlement>) {
+    let mut pause = RETRY_FIRST;
+    loop {
+        let error = match shared.ledger.settle(batch.clone()).await {
+            Ok(items) => {
+                shared.health.settle_fails(false);
+                wake(shared, &items);
+                return;
+            }
+            Err(error) => error,
+        };
+        if !error.is_temporary() && batch.len() > 1 {
+            tracing::error!(%error, items = batch.len(), "a batch can't be settled; settling item by item");
+            return settle_singly(shared, batch).await;
+        }
+        if !error.is_temporary() {
+            tracing::error!(%error, id = %batch[0].lease.id, "a settlement is refused; its lease will end");
+            return;
+        }
+        shared.health.settle_fails(true);
+        tracing::error!(%error, items = batch.len(), "the store takes no writes; outcomes are kept in memory");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY_LONGEST);
+    }
+}
+
+async fn settle_singly(shared: &Shared, batch: Vec<Settlement>) {
+    for settlement in batch {
+        Box::pin(settle(shared, vec![settlement])).await;
+    }
+}
+
+async fn release(shared: &Shared, leases: Vec<Lease>) {
+    let released: Result<(), Error> = shared.ledger.release(leases.clone()).await;
+    if let Err(error) = released {
+        tracing::warn!(%error, leases = leases.len(), "leases were not released; they will end");
+    }
+    for lease in &leases {
+        shared.wakes.wake(&lease.route, 0);
+    }
+}
+
+fn wake(shared: &Shared, items: &[SettledItem]) {
+    shared.wakes.wake_all(items.iter().filter_map(|item| item.waiting.as_ref()));
+}
