@@ -47,6 +47,8 @@ pub const CREDENTIAL_BYTES_MAX: usize = 64;
 
 /// Routes that may exist at once.
 pub const ROUTES_MAX: usize = 256;
+/// Credentials that the routes have room for: each may have a route per lane and platform, beside the fan-outs.
+pub const CREDENTIALS_MAX: usize = (ROUTES_MAX - 2) / 8;
 /// Ids that one claim may lease.
 pub const CLAIM_MAX: usize = 1000;
 /// Items that one call to a queue may carry.

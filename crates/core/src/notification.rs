@@ -123,6 +123,13 @@ pub fn ttl_ms(ttl_s: u64) -> Result<i64, Invalid> {
     }
 }
 
+/// How long a provider is to keep a message, of which a delivery still has `remaining_ms`: the grace that a short
+/// time to live is given is Pabal's own and not passed on.
+pub fn provider_ttl_ms(ttl_ms: i64, remaining_ms: u64) -> u64 {
+    let grace_ms = (limits::TTL_GRACE_MS - ttl_ms).max(0);
+    remaining_ms.saturating_sub(u64::try_from(grace_ms).unwrap_or(0))
+}
+
 /// Checks a `send_at` against the time now: not in the past (but for the small change that clocks cost), nor
 /// further ahead than [`limits::SEND_AT_AHEAD_MS_MAX`].
 ///
@@ -153,6 +160,13 @@ mod tests {
         assert_eq!(Recipients::users(many).unwrap_err().to_string(), "to.users has more than 1000 users");
         let twice = Recipients::users(vec![user(1), user(2), user(1)]);
         assert_eq!(twice.unwrap_err().to_string(), "to.users names the same user again at position 2");
+    }
+
+    #[test]
+    fn the_grace_is_not_passed_on() {
+        assert_eq!(provider_ttl_ms(0, 10_000), 0);
+        assert_eq!(provider_ttl_ms(4_000, 9_000), 3_000);
+        assert_eq!(provider_ttl_ms(60_000, 58_000), 58_000);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pabal_core::delivery::{DeliveryState, Reason};
 use pabal_core::limits;
+use pabal_core::notification::provider_ttl_ms;
 use pabal_core::outcome::{Outcome, Report};
 use pabal_core::route::Way;
 use pabal_core::seam::{AttemptRecord, Change, Channel, DeliveryContent, EndAs, Lease, Outbound, Settlement};
@@ -78,7 +79,7 @@ fn start(shared: &Shared, attempt: &Attempt) -> Start {
         platform: *platform,
         target: content.target.clone(),
         message: Arc::clone(&content.message),
-        remaining_ms,
+        remaining_ms: provider_ttl_ms(content.ttl_ms, remaining_ms),
     };
     Start::Send(Arc::clone(way_out), Box::new(outbound))
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pabal_core::limits;
 use pabal_core::route::Route;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -30,8 +29,6 @@ impl Wakes {
                     true
                 }
                 None => {
-                    // A route more than the limit is claimed all the same: the limit is kept where routes are made.
-                    debug_assert!(due.len() < 2 * limits::ROUTES_MAX);
                     due.insert(route.clone(), Some(at));
                     true
                 }

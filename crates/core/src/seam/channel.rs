@@ -25,7 +25,8 @@ pub struct Outbound {
     pub target: Target,
     /// What to say; shared by all deliveries of the notification, so that what is made from it can be cached.
     pub message: Arc<Message>,
-    /// How long it is still worth delivering.
+    /// How long the provider is to keep it for a device that is away: what is left of the caller's time to live. 0 is
+    /// "now or never".
     pub remaining_ms: u64,
 }
 

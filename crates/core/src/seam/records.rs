@@ -101,7 +101,10 @@ pub struct DeliveryContent {
     pub attempts: u32,
     /// Those that count against the budget.
     pub counted: u32,
-    /// How long it is still worth delivering, at the time of the load.
+    /// The time to live that the caller gave.
+    pub ttl_ms: i64,
+    /// How long it is still worth delivering, at the time of the load: includes what is given to a time to live below
+    /// [`crate::limits::TTL_GRACE_MS`] to be handed over at all.
     pub remaining_ms: u64,
 }
 
