@@ -14,7 +14,7 @@ use pabal_core::seam::{
     Acceptance, Answer, Channel, Claim, EndSummary, Ledger, Pauses, Redriven, Selection, Want, Worker,
 };
 use pabal_core::{Error, ErrorKind, Result};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -24,6 +24,7 @@ use crate::health::Health;
 use crate::maintenance::{expirer, reconciler};
 use crate::pauses::PauseBook;
 use crate::permits::{Limits, Permits};
+use crate::phase::PhaseGate;
 use crate::settler;
 use crate::shared::{Phase, Shared};
 use crate::wakes::Wakes;
@@ -59,7 +60,6 @@ pub struct Status {
 /// A running engine. Ends with [`Engine::drain`]; dropped without it, it stops where it is, as in a crash.
 pub struct Engine {
     shared: Arc<Shared>,
-    phase: watch::Sender<Phase>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -70,7 +70,6 @@ impl Engine {
     /// If the configuration is not sound, or the ledger can't be read.
     pub async fn start(parts: Parts, config: EngineConfig) -> Result<Self> {
         config.check().map_err(|error| Error::new(ErrorKind::Conflict, "start", error.to_string()))?;
-        let (phase, watched) = watch::channel(Phase::Running);
         let (settler, inbox) = settler::channel();
         let probe_every = Duration::from_millis(config.retry_default.credential_probe_ms);
         let shared = Arc::new(Shared {
@@ -89,7 +88,7 @@ impl Engine {
             chance: parts.chance,
             config,
             settler,
-            phase: watched,
+            phases: PhaseGate::new(),
         });
         for count in shared.ledger.counts().await? {
             shared.wakes.wake(&count.route, 0);
@@ -100,7 +99,7 @@ impl Engine {
             tokio::spawn(reconciler::run(Arc::clone(&shared))),
             tokio::spawn(expirer::run(Arc::clone(&shared))),
         ];
-        Ok(Self { shared, phase, tasks: Mutex::new(tasks) })
+        Ok(Self { shared, tasks: Mutex::new(tasks) })
     }
 
     /// Accepts notifications, durably, before it answers.
@@ -177,14 +176,14 @@ impl Engine {
     /// Stops: nothing more is claimed, attempts in flight finish up to the drain deadline, then end with an unknown
     /// outcome; everything is settled, and what had not begun is released. Safe to call twice.
     pub async fn drain(&self) {
-        self.phase.send_replace(Phase::Draining);
+        self.shared.phases.advance_to(Phase::Draining);
         let deadline = Duration::from_millis(self.shared.config.drain_deadline_ms);
         if tokio::time::timeout(deadline, self.shared.permits.idle()).await.is_err() {
             tracing::warn!(
                 in_flight = self.shared.permits.in_flight(),
                 "attempts are cut off, their outcome unknown"
             );
-            self.phase.send_replace(Phase::Cutting);
+            self.shared.phases.advance_to(Phase::Cutting);
             if tokio::time::timeout(deadline, self.shared.permits.idle()).await.is_err() {
                 tracing::error!("outcomes could not be settled before the stop; their leases will end");
             }
@@ -216,6 +215,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        self.shared.phases.advance_to(Phase::Cutting);
         for task in self.tasks.get_mut().drain(..) {
             task.abort();
         }

@@ -21,6 +21,7 @@ mod health;
 mod maintenance;
 mod pauses;
 mod permits;
+mod phase;
 mod settler;
 mod shared;
 mod wakes;

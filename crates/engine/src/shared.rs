@@ -7,12 +7,13 @@ use pabal_core::chance::Chance;
 use pabal_core::clock::Clock;
 use pabal_core::route::ChannelKind;
 use pabal_core::seam::{Channel, Ledger, Worker};
-use tokio::sync::watch;
 
 use crate::config::EngineConfig;
 use crate::health::Health;
 use crate::pauses::PauseBook;
 use crate::permits::Permits;
+pub(crate) use crate::phase::Phase;
+use crate::phase::PhaseGate;
 use crate::settler::SettlerHandle;
 use crate::wakes::Wakes;
 
@@ -30,32 +31,17 @@ pub(crate) struct Shared {
     pub(crate) health: Health,
     pub(crate) pauses: PauseBook,
     pub(crate) settler: SettlerHandle,
-    pub(crate) phase: watch::Receiver<Phase>,
-}
-
-/// How far the engine is on its way out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    /// Everything goes on.
-    Running,
-    /// Nothing is claimed any more; what is in flight goes on.
-    Draining,
-    /// What is still in flight ends now, its outcome unknown.
-    Cutting,
+    pub(crate) phases: PhaseGate,
 }
 
 impl Shared {
     /// The phase now.
     pub(crate) fn phase(&self) -> Phase {
-        *self.phase.borrow()
+        self.phases.now()
     }
 
     /// Waits until the engine has come to `phase`.
     pub(crate) async fn reached(&self, phase: Phase) {
-        let mut watched = self.phase.clone();
-        // The sender lives as long as the engine; once it is gone there is nothing left to wait for.
-        if watched.wait_for(|now| *now >= phase).await.is_err() {
-            tracing::debug!("the engine is gone");
-        }
+        self.phases.reached(phase).await;
     }
 }

@@ -22,7 +22,7 @@ const MAY: [(&str, &[&str], &[&str]); 11] = [
     ),
     ("pabal-cli", &["pabal-core", "pabal-server", "fcm-emulator"], &["pabal-testkit"]),
     ("fcm-emulator", &[], &[]),
-    ("pabal-testkit", &["pabal-core", "pabal-engine"], &["pabal-memory", "pabal-sqlite"]),
+    ("pabal-testkit", &["pabal-core", "pabal-engine", "pabal-memory"], &["pabal-sqlite"]),
     (
         "pabal-chaos",
         &["pabal-core", "pabal-engine", "pabal-testkit", "pabal-memory", "pabal-sqlite", "fcm-emulator"],
