@@ -79,8 +79,16 @@ where
     R: Records + ?Sized,
 {
     let leased = queue.claim(claim).await?;
-    let generation = leased.generation;
-    Ok((load(queue, records, leased).await?, generation))
+    let (generation, leases) = (leased.generation, leased.leases.clone());
+    match load(queue, records, leased).await {
+        Ok(claimed) => Ok((claimed, generation)),
+        Err(error) => {
+            // Nobody will work on them: they must not count as abandoned when the store is away for a while. If the
+            // queue is away too, they end by themselves.
+            drop(queue.release(&leases).await);
+            Err(error)
+        }
+    }
 }
 
 async fn load<Q, R>(queue: &Q, records: &R, leased: Leased) -> Result<Claimed>

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pabal_core::Result;
@@ -149,7 +150,9 @@ async fn ordinary(shared: &Arc<Shared>, permits: Permitted) -> bool {
 /// One round of suspects: what is in flight finishes, then suspects run alone. Answers when the next may begin.
 async fn suspects(shared: &Arc<Shared>) -> Option<Instant> {
     let began = Instant::now();
+    shared.quiet.store(true, Ordering::SeqCst);
     shared.permits.idle().await;
+    shared.quiet.store(false, Ordering::SeqCst);
     let routes: Vec<Route> =
         shared.wakes.known().into_iter().filter(|route| may_claim(shared, route)).collect();
     let claim_began = Instant::now();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use pabal_core::chance::Chance;
@@ -89,6 +90,7 @@ impl Engine {
             config,
             settler,
             phases: PhaseGate::new(),
+            quiet: AtomicBool::new(false),
         });
         for count in shared.ledger.counts().await? {
             shared.wakes.wake(&count.route, 0);

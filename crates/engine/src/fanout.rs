@@ -27,7 +27,7 @@ pub(crate) struct FanOut {
 enum End {
     /// The last page is made, or somebody else goes on: the page gave the lease back.
     Finished,
-    /// The engine stops: go on later.
+    /// The engine stops, or lets suspects run apart: go on later.
     Stopped(Lease),
     /// It failed: go on after a while.
     Failed(Lease, Error),
@@ -57,7 +57,7 @@ pub(crate) async fn run(shared: Arc<Shared>, fan_out: FanOut) {
 async fn page_on(shared: &Shared, mut lease: Lease, content: &FanOutContent, mut lease_ends: Instant) -> End {
     let mut from = content.cursor.clone();
     loop {
-        if shared.phase() != Phase::Running || !shared.health.is_good() {
+        if shared.phase() != Phase::Running || shared.is_quiet() || !shared.health.is_good() {
             return End::Stopped(lease);
         }
         match extended(shared, &lease, lease_ends).await {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pabal_core::chance::Chance;
 use pabal_core::clock::Clock;
@@ -32,12 +33,19 @@ pub(crate) struct Shared {
     pub(crate) pauses: PauseBook,
     pub(crate) settler: SettlerHandle,
     pub(crate) phases: PhaseGate,
+    /// Set while everything else finishes so that suspects can run apart: a fan-out stops at its next page.
+    pub(crate) quiet: AtomicBool,
 }
 
 impl Shared {
     /// The phase now.
     pub(crate) fn phase(&self) -> Phase {
         self.phases.now()
+    }
+
+    /// Whether what takes long should stop where it can and go on later.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::SeqCst)
     }
 
     /// Waits until the engine has come to `phase`.
