@@ -3,8 +3,8 @@
 //! A line can break before a request arrives, when nothing has happened, or after, when everything has and only the
 //! answer is lost. A ledger over two servers must come through both, at every step.
 
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use async_trait::async_trait;
 use pabal_core::ids::ItemId;

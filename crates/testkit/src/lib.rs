@@ -12,7 +12,10 @@
 //! `docs/specs/` that it proves; a test holds both against each other.
 
 pub mod clock;
+pub mod faults;
 pub mod fixtures;
+pub mod ledger;
+pub mod model;
 pub mod queue;
 pub mod wait;
 

@@ -5,25 +5,28 @@ use pabal_core::delivery::{Reason, Recipient};
 use pabal_core::device::{MarkKind, Target};
 use pabal_core::ids::{DeliveryId, ItemId, NotificationId};
 use pabal_core::notification::NotificationState;
-use pabal_core::seam::{Content, DeliveryContent, FanOutContent, Loaded, Then};
+use pabal_core::seam::{Content, DeliveryContent, Epoch, FanOutContent, Lease, Loaded, Then};
 
 use crate::page::cursor_at;
 use crate::rows::{DeliveryRow, State};
 
 impl State {
-    pub(crate) fn load(&mut self, id: ItemId, now: Timestamp) -> Loaded {
-        match id {
-            ItemId::Delivery(id) => self.load_delivery(id, now),
-            ItemId::FanOut(id) => self.load_fan_out(id, now),
+    pub(crate) fn load(&mut self, lease: &Lease, now: Timestamp) -> Loaded {
+        match lease.id {
+            ItemId::Delivery(id) => self.load_delivery(id, lease.epoch, now),
+            ItemId::FanOut(id) => self.load_fan_out(id, lease.epoch, now),
         }
         .unwrap_or(Loaded::Unknown)
     }
 
-    fn load_delivery(&mut self, id: DeliveryId, now: Timestamp) -> Option<Loaded> {
+    fn load_delivery(&mut self, id: DeliveryId, epoch: Epoch, now: Timestamp) -> Option<Loaded> {
         self.end_delivery_if_over(id, now);
         let row = self.deliveries.get(&id)?;
         if !row.state.is_open() || row.due_at > now {
             return Some(Loaded::Settled(self.then_of(row, now)));
+        }
+        if epoch <= row.settled {
+            return None;
         }
         let content = self.content_of(row, now)?;
         self.deliveries.get_mut(&id)?.route = Some(content.route.clone());
@@ -81,11 +84,14 @@ impl State {
         }
     }
 
-    fn load_fan_out(&mut self, id: NotificationId, now: Timestamp) -> Option<Loaded> {
+    fn load_fan_out(&mut self, id: NotificationId, epoch: Epoch, now: Timestamp) -> Option<Loaded> {
         self.end_fan_out_if_over(id, now);
         let row = self.notifications.get(&id)?;
         if !row.state.is_open() || row.due_at > now {
             return Some(Loaded::Settled(State::then_of_fan_out(row, now)));
+        }
+        if epoch <= row.settled || epoch < row.paged {
+            return None;
         }
         Some(Loaded::Content(Content::FanOut(FanOutContent {
             notification: id,

@@ -58,7 +58,7 @@ impl Records for MemoryStore {
 
     async fn load(&self, leases: &[Lease]) -> Result<Vec<Loaded>> {
         let (mut state, now) = self.begin();
-        Ok(leases.iter().map(|lease| state.load(lease.id, now)).collect())
+        Ok(leases.iter().map(|lease| state.load(lease, now)).collect())
     }
 
     async fn record(&self, batch: &[Settlement]) -> Result<Vec<Recorded>> {

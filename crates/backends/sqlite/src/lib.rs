@@ -1,1 +1,41 @@
-//! Queue and store in one SQLite file, the embedded default.
+//! Queue and store in one SQLite file: the embedded default.
+//!
+//! One writer thread owns the writing connection. It takes everything that waits, runs each piece in a savepoint of
+//! its own inside one transaction, commits once, and only then answers: a commit costs an fsync, and batching is the
+//! whole difference (docs/adr/0002). Reads for the API have connections of their own.
+//!
+//! ```text
+//!   SqliteLedger ┐                    ┌ queue.rs     (Queue)
+//!   SqliteQueue  ├─► Port ─► Core ───►┤ records/     (Records)
+//!   SqliteStore  ┘    │               └ devices, history, keys, pauses
+//!                     ├ WriterThread: group commit
+//!                     └ Inline: the simulator calls the core itself, and crashes it around commits
+//! ```
+//!
+//! What it refuses: a second process on the same file (several nodes need PostgreSQL or MariaDB), a schema newer than
+//! this program, a file that is no Pabal database.
+
+mod clock;
+mod config;
+mod core;
+mod devices;
+mod errors;
+mod history;
+mod keys;
+mod ledger;
+mod open;
+mod pauses;
+mod port;
+mod queue;
+mod reads;
+mod records;
+mod rows;
+mod schema;
+mod store;
+
+pub use clock::AnchoredClock;
+pub use config::SqliteConfig;
+pub use ledger::{SqliteLedger, SqliteQueue};
+pub use open::Sqlite;
+pub use port::{CommitHook, Fate};
+pub use store::SqliteStore;

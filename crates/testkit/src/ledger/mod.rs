@@ -21,7 +21,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pabal_core::seam::{Ledger, Queue, Store};
 
-pub use stage::Stage;
+pub use stage::{OVERDUE_MS, Stage};
 
 use crate::TestClock;
 use crate::faults::CutQueue;
@@ -144,6 +144,7 @@ macro_rules! ledger_suite {
                 a_wiped_queue_is_rebuilt_from_the_store,
                 a_settle_from_before_a_wipe_is_recorded_and_changes_no_queue,
                 a_wipe_under_a_clock_set_back_is_settled,
+                a_lease_that_the_record_would_refuse_is_not_worked_on,
                 what_could_not_be_enqueued_is_found,
                 a_settle_that_reached_the_store_alone_is_not_sent_again,
                 an_end_that_reached_the_queue_alone_is_put_back,

@@ -89,5 +89,6 @@ pub async fn counts_are_by_route_and_tell_leased_entries(harness: impl QueueHarn
     let count = |route: &Route, entries, leased| RouteCount { route: route.clone(), entries, leased };
     assert_eq!(counted().await, [count(&android_route(), 3, 2), count(&web, 1, 0)]);
     clock.advance(VISIBILITY_MS);
+    claim_up_to(&*queue, 0).await;
     assert_eq!(counted().await, [count(&android_route(), 3, 0), count(&web, 1, 0)], "both leases ended");
 }

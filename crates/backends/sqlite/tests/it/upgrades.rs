@@ -1,0 +1,116 @@
+//! Files that earlier releases wrote: each must open, be read and be worked on by this one.
+
+use std::path::PathBuf;
+
+use pabal_core::delivery::{DeliveryState, Reason, Recipient};
+use pabal_core::ids::{DeliveryId, NotificationId};
+use pabal_core::outcome::OutcomeKind;
+use pabal_core::seam::store::{KeyRecord, Pause};
+use pabal_core::seam::{Content, Directory, History, Keys, Ledger, Pauses, Records, Settled};
+use pabal_testkit::clock::START;
+use pabal_testkit::fixtures::{
+    APP, HOUR_MS, android, delivered, device, notification_id, rejected, to_device, to_token, to_users, user,
+};
+
+use crate::world::{World, claim};
+
+fn fixture(release: u32) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/v{release}.db"))
+}
+
+fn to_phone(notification: NotificationId) -> DeliveryId {
+    Recipient::Device { user: user("u"), device: device("phone") }.delivery_id(notification)
+}
+
+fn pause() -> Pause {
+    Pause { route: "bulk/fcm/main/web".parse().unwrap(), reason: "by the operator".into(), since: START }
+}
+
+fn key() -> KeyRecord {
+    let scopes = vec!["send".to_owned(), "devices".to_owned()];
+    KeyRecord { hash: [9; 32], app: APP, name: "ours".into(), scopes, created_at: START }
+}
+
+/// Writes the file of the release that this is. Run it once, at a release, and never again for that one:
+/// `cargo test -p pabal-sqlite --test it -- --ignored write_the_file_of_this_release`.
+#[tokio::test]
+#[ignore = "writes a file of the repository"]
+async fn write_the_file_of_this_release() {
+    let world = World::new();
+    let sqlite = world.open();
+    let (store, ledger) = (sqlite.store(), sqlite.ledger());
+    store.put_device(APP, &user("u"), &device("phone"), &android("t1")).await.unwrap();
+    store.put_pause(&pause()).await.unwrap();
+    store.put_key(&key()).await.unwrap();
+
+    let accept = |acceptance| ledger.accept(vec![acceptance], None);
+    accept(to_users(&["u", "nobody"]).key("first", 1).build(notification_id(1))).await.unwrap();
+    for work in claim(&ledger, 1).await {
+        ledger.settle(vec![delivered(&work)]).await.unwrap();
+    }
+    accept(to_device("u", "phone").build(notification_id(2))).await.unwrap();
+    for work in claim(&ledger, 1).await {
+        ledger.settle(vec![rejected(&work)]).await.unwrap();
+    }
+    accept(to_token("t2").build(notification_id(3))).await.unwrap();
+    let in_an_hour = START.plus_ms(i64::try_from(HOUR_MS).unwrap());
+    accept(to_users(&["u"]).bulk().send_at(in_an_hour).build(notification_id(4))).await.unwrap();
+
+    drop((sqlite, store, ledger));
+    let raw = world.raw();
+    let version: u32 = raw.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    raw.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    std::fs::create_dir_all(fixture(version).parent().unwrap()).unwrap();
+    std::fs::copy(world.path(), fixture(version)).unwrap();
+}
+
+#[tokio::test]
+async fn the_first_releases_file_is_read_and_worked_on() {
+    let world = World::new();
+    std::fs::copy(fixture(1), world.path()).unwrap();
+    let sqlite = world.open();
+    let (store, ledger) = (sqlite.store(), sqlite.ledger());
+
+    let (view, timeline) = store.delivery(APP, to_phone(notification_id(1))).await.unwrap().unwrap();
+    assert_eq!((view.state, view.attempts), (DeliveryState::Delivered, 1));
+    assert_eq!(timeline.iter().map(|attempt| attempt.outcome).collect::<Vec<_>>(), [OutcomeKind::Delivered]);
+    let (view, timeline) = store.delivery(APP, to_phone(notification_id(2))).await.unwrap().unwrap();
+    assert_eq!((view.state, view.reason), (DeliveryState::Dead, Some(Reason::Rejected)));
+    assert_eq!(timeline.iter().map(|attempt| attempt.outcome).collect::<Vec<_>>(), [OutcomeKind::Rejected]);
+    let counts = store.notification(APP, notification_id(1)).await.unwrap().unwrap().counts;
+    assert_eq!(counts, [(DeliveryState::Delivered, 1), (DeliveryState::Undeliverable, 1)]);
+    assert_eq!(store.devices(APP, &user("u")).await.unwrap()[0].registration, android("t1"));
+    assert_eq!(store.pauses().await.unwrap(), [pause()]);
+    assert_eq!(store.key(&[9; 32]).await.unwrap(), Some(key()));
+
+    let [work] = claim(&ledger, 1).await.try_into().unwrap();
+    assert!(
+        matches!(&work.content, Content::Delivery(content) if content.notification == notification_id(3))
+    );
+    assert_eq!(ledger.settle(vec![delivered(&work)]).await.unwrap()[0].settled, Settled::Settled);
+    world.clock.advance(HOUR_MS);
+    let [work] = claim(&ledger, 1).await.try_into().unwrap();
+    assert!(matches!(&work.content, Content::FanOut(content) if content.notification == notification_id(4)));
+}
+
+#[tokio::test]
+async fn a_file_keeps_the_identity_of_its_store() {
+    let world = World::new();
+    std::fs::copy(fixture(1), world.path()).unwrap();
+    let id = world.open().store().store_id().await.unwrap();
+    assert_eq!(world.open().store().store_id().await.unwrap(), id);
+}
+
+#[test]
+fn an_upgraded_file_has_the_schema_of_a_new_one() {
+    let (new, upgraded) = (World::new(), World::new());
+    std::fs::copy(fixture(1), upgraded.path()).unwrap();
+    let schema = |world: &World| -> Vec<String> {
+        drop(world.open());
+        let raw = world.raw();
+        let mut read =
+            raw.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+        read.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    assert_eq!(schema(&upgraded), schema(&new));
+}
