@@ -71,7 +71,9 @@ pub enum Loaded {
     /// The record says that nothing is to be done now: final, cancelled, expired (ended by this very load), device
     /// gone or retired (likewise), or not due yet. The lease is given back so.
     Settled(Then),
-    /// The store does not know it (any more). Its entry is dropped.
+    /// The store does not know it (any more), or would refuse its lease: the epoch is not above the last settlement's,
+    /// as after a wipe of a queue whose clock was set back. Its entry is dropped; what is open is put back by the
+    /// reconciler, with the floor that the record has.
     Unknown,
 }
 

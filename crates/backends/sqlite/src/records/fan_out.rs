@@ -78,6 +78,12 @@ impl FanOut {
         }
     }
 
+    /// Whether the record takes what comes of a lease of this epoch. A page under a newer lease shows that it was
+    /// overtaken, though nothing is settled yet.
+    pub(super) fn admits(&self, epoch: Epoch) -> bool {
+        epoch > self.epoch && epoch >= self.page_epoch
+    }
+
     /// Ends it if it is open and was cancelled or has expired.
     pub(super) fn end_if_over(&mut self, tx: &Tx<'_>) -> Result<()> {
         match self.state.is_open() {

@@ -4,6 +4,7 @@
 //! old ones never outgrow new ones, and a batch's work stays in proportion to its size.
 
 use pabal_core::Result;
+use pabal_core::clock::Timestamp;
 use pabal_core::ids::{AppId, NotificationId};
 use pabal_core::limits;
 use pabal_core::seam::{Answer, Idempotency};
@@ -14,6 +15,9 @@ use crate::rows::signed;
 
 /// Expired keys that are forgotten for each new one.
 const FORGOTTEN_PER_KEY: usize = 2;
+
+/// Keys are forgotten so long after they have expired, so that a clock that is set back a little finds them again.
+const FORGOTTEN_AFTER_MS: i64 = 60 * 60 * 1000;
 
 pub(super) const FIND: &str = "
     SELECT body_hash, notification, deliveries FROM idempotency WHERE app = ?1 AND key = ?2 AND created_at > ?3";
@@ -31,7 +35,7 @@ pub(super) const FORGET: &str = "DELETE FROM idempotency WHERE app = ?1 AND key 
 
 /// The answer that a key has had before, if it is remembered.
 pub(super) fn earlier_answer(tx: &Tx<'_>, app: AppId, asked: &Idempotency) -> Result<Option<Answer>> {
-    let find = params![app.0, asked.key.as_str(), forgotten_since(tx)];
+    let find = params![app.0, asked.key.as_str(), expired_since(tx).as_ms()];
     let kept =
         tx.first("accept", FIND, find, |row| Ok((row.get::<_, [u8; 32]>(0)?, row.get(1)?, row.get(2)?)))?;
     Ok(kept.map(|(body_hash, notification, deliveries)| {
@@ -62,14 +66,15 @@ pub(super) fn forget_some(tx: &Tx<'_>, new: usize) -> Result<()> {
         return Ok(());
     }
     let max = signed(new.saturating_mul(FORGOTTEN_PER_KEY) as u64);
+    let too_old = expired_since(tx).plus_ms(-FORGOTTEN_AFTER_MS).as_ms();
     let named = |row: &Row<'_>| Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?));
-    for (app, key) in tx.all("accept", TOO_OLD, params![forgotten_since(tx), max], named)? {
+    for (app, key) in tx.all("accept", TOO_OLD, params![too_old, max], named)? {
         tx.run("accept", FORGET, params![app, key])?;
     }
     Ok(())
 }
 
 /// What was kept then, or before, is no longer remembered.
-fn forgotten_since(tx: &Tx<'_>) -> i64 {
-    tx.now.plus_ms(-limits::IDEMPOTENCY_KEPT_MS).as_ms()
+fn expired_since(tx: &Tx<'_>) -> Timestamp {
+    tx.now.plus_ms(-limits::IDEMPOTENCY_KEPT_MS)
 }

@@ -1,11 +1,12 @@
-//! Reading what leases are about, and ending what is over by then: cancelled, expired, its device gone or retired.
+//! Reading what leases are about, and ending what is over by then: cancelled, expired, its device gone or retired. A
+//! lease that the record would refuse is not worked on: what came of it could not be kept.
 
 use pabal_core::Result;
 use pabal_core::clock::Timestamp;
 use pabal_core::delivery::Reason;
 use pabal_core::ids::{DeliveryId, ItemId, NotificationId};
 use pabal_core::route::Route;
-use pabal_core::seam::{Content, DeliveryContent, FanOutContent, Lease, Loaded};
+use pabal_core::seam::{Content, DeliveryContent, Epoch, FanOutContent, Lease, Loaded};
 use rusqlite::params;
 
 use super::counters::{Moves, counting};
@@ -20,14 +21,14 @@ const SET_ROUTE: &str = "UPDATE delivery_states SET route = ?2 WHERE id = ?1";
 pub(super) fn load(tx: &Tx<'_>, leases: &[Lease]) -> Result<Vec<Loaded>> {
     counting(tx, |moves| {
         let one = |lease: &Lease| match lease.id {
-            ItemId::Delivery(id) => load_delivery(tx, moves, id),
-            ItemId::FanOut(id) => load_fan_out(tx, id),
+            ItemId::Delivery(id) => load_delivery(tx, moves, id, lease.epoch),
+            ItemId::FanOut(id) => load_fan_out(tx, id, lease.epoch),
         };
         leases.iter().map(one).collect()
     })
 }
 
-fn load_delivery(tx: &Tx<'_>, moves: &mut Moves, id: DeliveryId) -> Result<Loaded> {
+fn load_delivery(tx: &Tx<'_>, moves: &mut Moves, id: DeliveryId, epoch: Epoch) -> Result<Loaded> {
     let Some(mut delivery) = Delivery::read(tx, id)? else { return Ok(Loaded::Unknown) };
     if delivery.state.is_open()
         && let Some(reason) = over(&delivery, tx.now)
@@ -36,6 +37,9 @@ fn load_delivery(tx: &Tx<'_>, moves: &mut Moves, id: DeliveryId) -> Result<Loade
     }
     if !delivery.state.is_open() || delivery.due_at > tx.now {
         return Ok(Loaded::Settled(delivery.then(tx)?));
+    }
+    if epoch <= delivery.epoch {
+        return Ok(Loaded::Unknown);
     }
     let (Some(route), Some(target)) = (delivery.route_now(tx)?, delivery.target().cloned()) else {
         return Ok(Loaded::Unknown);
@@ -81,11 +85,14 @@ fn follow(tx: &Tx<'_>, delivery: &mut Delivery, route: &Route) -> Result<()> {
     Ok(())
 }
 
-fn load_fan_out(tx: &Tx<'_>, id: NotificationId) -> Result<Loaded> {
+fn load_fan_out(tx: &Tx<'_>, id: NotificationId, epoch: Epoch) -> Result<Loaded> {
     let Some(mut fan_out) = FanOut::read(tx, id)? else { return Ok(Loaded::Unknown) };
     fan_out.end_if_over(tx)?;
     if !fan_out.state.is_open() || fan_out.due_at > tx.now {
         return Ok(Loaded::Settled(fan_out.then(tx.now)));
+    }
+    if !fan_out.admits(epoch) {
+        return Ok(Loaded::Unknown);
     }
     Ok(Loaded::Content(Content::FanOut(FanOutContent {
         notification: id,

@@ -71,11 +71,14 @@ fn record_delivery(
     let superseded = superseded(&delivery, change);
     let before = delivery.counted_as();
     let first = first_success(&delivery, change);
-    let settled = settled(&delivery, change, superseded, tx.now)
-        .filter(|_| lease.epoch > delivery.epoch)
-        .map(|settled| settled.apply(&mut delivery, lease.epoch));
-    if settled.is_none() || !write(tx, &mut delivery, first)? {
+    let settled = settled(&delivery, change, superseded, tx.now);
+    let Some(settled) = settled.filter(|_| lease.epoch > delivery.epoch) else {
         return Ok(Recorded { taken: Taken::Refused, then: delivery.then(tx)? });
+    };
+    settled.apply(&mut delivery, lease.epoch);
+    if !write(tx, &mut delivery, first)? {
+        let as_it_is = Delivery::read(tx, id)?.map(|delivery| delivery.then(tx)).transpose()?;
+        return Ok(Recorded { taken: Taken::Refused, then: as_it_is.unwrap_or(Then::Done) });
     }
     if let Change::Attempt(attempt) = change {
         if first.is_none() {
@@ -242,8 +245,7 @@ fn began_at(attempt: &AttemptRecord, now: Timestamp) -> i64 {
 fn record_fan_out(tx: &Tx<'_>, id: NotificationId, settlement: &Settlement) -> Result<Recorded> {
     let Some(mut fan_out) = FanOut::read(tx, id)? else { return Ok(UNKNOWN) };
     let Settlement { lease, change } = settlement;
-    // A page under a newer lease shows that this one was overtaken, though nothing is settled yet.
-    let fits = fan_out.state.is_open() && lease.epoch > fan_out.epoch && lease.epoch >= fan_out.page_epoch;
+    let fits = fan_out.state.is_open() && fan_out.admits(lease.epoch);
     let settled = fits.then(|| fan_out_settled(&fan_out, change, tx.now)).flatten();
     let Some((state, due_at, failures)) = settled else {
         return Ok(Recorded { taken: Taken::Refused, then: fan_out.then(tx.now) });

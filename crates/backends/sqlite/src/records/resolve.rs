@@ -135,36 +135,24 @@ impl Audience<'_> {
         if tx.run("resolve", DELIVERY, values)? == 0 {
             return Ok(());
         }
-        let now = tx.now.as_ms();
-        let counted = match leads {
-            Ok(route) => {
-                let number = tx.routes.number(tx.connection, &route)?;
-                let open = params![
-                    id.as_bytes(),
-                    state_code(DeliveryState::Scheduled),
-                    None::<&str>,
-                    number,
-                    now,
-                    None::<i64>
-                ];
-                tx.run("resolve", DELIVERY_STATE, open)?;
-                made.work.push(QueueItem {
-                    id: ItemId::Delivery(id),
-                    route,
-                    due_in_ms: 0,
-                    epoch_floor: Epoch::NONE,
-                });
-                (DeliveryState::Scheduled, None)
-            }
-            Err(reason) => {
-                let state = state_for(reason);
-                let ended = params![id.as_bytes(), state_code(state), reason.as_str(), None::<i64>, now, now];
-                tx.run("resolve", DELIVERY_STATE, ended)?;
-                (state, Some(reason))
-            }
+        let (state, reason) = match &leads {
+            Ok(_) => (DeliveryState::Scheduled, None),
+            Err(reason) => (state_for(*reason), Some(*reason)),
         };
+        let number = leads.as_ref().ok().map(|route| tx.routes.number(tx.connection, route)).transpose()?;
+        let now = tx.now.as_ms();
+        let finished_at = reason.map(|_| now);
+        let values =
+            params![id.as_bytes(), state_code(state), reason.map(Reason::as_str), number, now, finished_at];
+        tx.run("resolve", DELIVERY_STATE, values)?;
+        moves.made(self.app, self.notification, (state, reason));
         made.count += 1;
-        moves.made(self.app, self.notification, counted);
+        made.work.extend(leads.ok().map(|route| QueueItem {
+            id: ItemId::Delivery(id),
+            route,
+            due_in_ms: 0,
+            epoch_floor: Epoch::NONE,
+        }));
         Ok(())
     }
 }

@@ -347,7 +347,7 @@ fn keys_are_forgotten_in_proportion_to_those_that_come() {
     stage.clock.advance(u64::try_from(limits::IDEMPOTENCY_KEPT_MS).unwrap() - 1);
     assert!(matches!(stage.accept_all(&first[..1])[0].0, Answer::Replayed { .. }));
     assert_eq!(stage.count("SELECT count(*) FROM idempotency"), 10);
-    stage.clock.advance(1);
+    stage.clock.advance(1 + HOUR_MS);
     let second = batch(&mut stage, 101, 3);
     stage.accept_all(&second);
     assert_eq!(stage.count("SELECT count(*) FROM idempotency"), 10 - 6 + 3);
