@@ -133,6 +133,23 @@ named!(
     DeviceRetired = "device_retired"
 );
 
+impl Reason {
+    /// The state that a delivery ends in for this reason.
+    pub const fn state(self) -> DeliveryState {
+        match self {
+            Self::AttemptsExhausted
+            | Self::Rejected
+            | Self::Unregistered
+            | Self::SenderMismatch
+            | Self::MalformedTarget
+            | Self::Abandoned => DeliveryState::Dead,
+            Self::TtlEnded => DeliveryState::Expired,
+            Self::CancelRequested => DeliveryState::Cancelled,
+            Self::NoDevice | Self::DeviceGone | Self::DeviceRetired => DeliveryState::Undeliverable,
+        }
+    }
+}
+
 /// Whom a delivery is for.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Recipient {

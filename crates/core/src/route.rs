@@ -21,6 +21,11 @@ pub enum Lane {
     Bulk,
 }
 
+impl Lane {
+    /// All lanes, the most urgent first.
+    pub const ALL: [Lane; 2] = [Lane::Transactional, Lane::Bulk];
+}
+
 /// A way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

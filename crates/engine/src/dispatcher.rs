@@ -27,9 +27,14 @@ const OTHERS_TO_SUSPECTS: u32 = 9;
 /// Dispatches until the engine drains.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut next_suspects: Option<Instant> = None;
+    let mut next_look = Instant::now() + idle_poll(&shared);
     loop {
         if shared.phase() != Phase::Running {
             return;
+        }
+        if next_look <= Instant::now() && shared.health.is_good() {
+            look_around(&shared).await;
+            next_look = Instant::now() + idle_poll(&shared);
         }
         if next_suspects.is_some_and(|at| at <= Instant::now()) && shared.health.is_good() {
             next_suspects = suspects(&shared).await;
@@ -41,13 +46,16 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         returned.as_mut().enable();
         let permits = if shared.health.is_good() { take_permits(&shared) } else { Permitted::new() };
         if permits.is_empty() {
-            let until = sleep_until(&shared, next_suspects);
+            if let Some(suspended) = shared.health.suspended_until() {
+                next_look = next_look.min(suspended);
+            }
+            let until = sleep_until(&shared, next_suspects, next_look);
             tokio::select! {
                 biased;
                 () = shared.reached(Phase::Draining) => return,
                 () = shared.wakes.earlier() => {}
                 () = returned => {}
-                () = tokio::time::sleep_until(until) => poll_if_idle(&shared),
+                () = tokio::time::sleep_until(until) => {}
             }
             continue;
         }
@@ -98,8 +106,11 @@ pub(crate) fn capacity(shared: &Shared, route: &Route) -> usize {
     }
 }
 
-fn sleep_until(shared: &Shared, next_suspects: Option<Instant>) -> Instant {
-    let idle = Instant::now() + Duration::from_millis(shared.config.idle_poll_ms);
+fn idle_poll(shared: &Shared) -> Duration {
+    Duration::from_millis(shared.config.idle_poll_ms)
+}
+
+fn sleep_until(shared: &Shared, next_suspects: Option<Instant>, next_look: Instant) -> Instant {
     let due = shared.wakes.next_due(|route| may_claim(shared, route));
     let known = shared.wakes.known();
     let probe = known.iter().filter_map(|route| match shared.pauses.allowance(route) {
@@ -110,15 +121,18 @@ fn sleep_until(shared: &Shared, next_suspects: Option<Instant>) -> Instant {
         return suspended;
     }
     if shared.health.is_settle_failing() {
-        return idle;
+        return Instant::now() + idle_poll(shared);
     }
-    probe.chain(due).chain(next_suspects).chain([idle]).min().unwrap_or(idle)
+    probe.chain(due).chain(next_suspects).chain([next_look]).min().unwrap_or(next_look)
 }
 
-/// After an idle sleep, what another node enqueued is looked for; after a suspension, everything.
-fn poll_if_idle(shared: &Shared) {
-    if shared.wakes.next_due(|_| true).is_none_or(|due| due > Instant::now()) {
-        shared.wakes.wake_known();
+/// Now and then, and after a suspension, everything is looked at: what another node enqueued, or an accept whose answer
+/// was lost, may wait on a route that this process has never seen.
+async fn look_around(shared: &Shared) {
+    shared.wakes.wake_known();
+    match shared.ledger.counts().await {
+        Ok(counts) => counts.iter().for_each(|count| shared.wakes.wake(&count.route, 0)),
+        Err(error) => tracing::warn!(%error, "routes that are new could not be looked for"),
     }
 }
 

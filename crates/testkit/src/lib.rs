@@ -17,9 +17,11 @@ pub mod fixtures;
 pub mod ledger;
 pub mod model;
 pub mod queue;
+pub mod sim;
 pub mod wait;
 
 pub use clock::TestClock;
+pub use sim::SimChannel;
 pub use wait::{eventually, run};
 
 /// Makes each named case of a suite an ordinary test with a harness of its own.

@@ -6,7 +6,7 @@ use pabal_core::ids::ItemId;
 use pabal_core::notification::NotificationState;
 use pabal_core::seam::{Ending, OpenItem, QueueItem, Selection};
 
-use crate::rows::{DeliveryRow, NotificationRow, State, selects_fan_out, state_for};
+use crate::rows::{DeliveryRow, NotificationRow, State, selects_fan_out};
 
 /// A place in a listing of open work.
 pub(crate) type After = Option<(Timestamp, ItemId)>;
@@ -83,7 +83,7 @@ impl State {
                 };
                 row.cancel_requested |= marks;
                 if !ending.leased {
-                    row.state = match state_for(reason) {
+                    row.state = match reason.state() {
                         DeliveryState::Expired => NotificationState::Expired,
                         DeliveryState::Dead => NotificationState::Dead,
                         DeliveryState::Scheduled

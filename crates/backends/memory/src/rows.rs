@@ -110,22 +110,7 @@ impl DeliveryRow {
     }
 
     pub(crate) fn finish_for(&mut self, reason: Reason, now: Timestamp) {
-        self.finish(state_for(reason), Some(reason), now);
-    }
-}
-
-/// The final state that a reason belongs to.
-pub(crate) const fn state_for(reason: Reason) -> DeliveryState {
-    match reason {
-        Reason::AttemptsExhausted
-        | Reason::Rejected
-        | Reason::Unregistered
-        | Reason::SenderMismatch
-        | Reason::MalformedTarget
-        | Reason::Abandoned => DeliveryState::Dead,
-        Reason::TtlEnded => DeliveryState::Expired,
-        Reason::CancelRequested => DeliveryState::Cancelled,
-        Reason::NoDevice | Reason::DeviceGone | Reason::DeviceRetired => DeliveryState::Undeliverable,
+        self.finish(reason.state(), Some(reason), now);
     }
 }
 

@@ -6,14 +6,14 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pabal_core::clock::{Clock, Timestamp};
+use pabal_core::clock::Clock;
 use pabal_core::{Error, ErrorKind, Result};
-use rusqlite::{Connection, OptionalExtension, Params, Row};
+use rusqlite::Connection;
 
+use crate::cache::MessageCache;
 use crate::errors::from_sqlite;
-use crate::port::Job;
-use crate::records::MessageCache;
 use crate::rows::RouteNumbers;
+use crate::tx::Tx;
 
 /// A database, and what is remembered of it.
 pub(crate) struct Core {
@@ -23,48 +23,6 @@ pub(crate) struct Core {
     routes: RouteNumbers,
     /// Messages of notifications; they never change once stored.
     messages: MessageCache,
-}
-
-/// What a statement works with: the connection, the time, and what is remembered.
-pub(crate) struct Tx<'a> {
-    pub(crate) connection: &'a Connection,
-    pub(crate) now: Timestamp,
-    pub(crate) routes: &'a RouteNumbers,
-    pub(crate) messages: &'a MessageCache,
-}
-
-impl Tx<'_> {
-    /// Runs a statement; answers how many rows it changed.
-    pub(crate) fn run(&self, operation: &'static str, sql: &str, parameters: impl Params) -> Result<usize> {
-        let run = self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(parameters));
-        run.map_err(|error| from_sqlite(operation, error))
-    }
-
-    /// The first row of a query, if it has one.
-    pub(crate) fn first<T>(
-        &self,
-        operation: &'static str,
-        sql: &str,
-        parameters: impl Params,
-        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Option<T>> {
-        let statement = self.connection.prepare_cached(sql);
-        let first = statement.and_then(|mut statement| statement.query_row(parameters, read).optional());
-        first.map_err(|error| from_sqlite(operation, error))
-    }
-
-    /// All rows of a query.
-    pub(crate) fn all<T>(
-        &self,
-        operation: &'static str,
-        sql: &str,
-        parameters: impl Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Vec<T>> {
-        let statement = self.connection.prepare_cached(sql);
-        let all = statement.and_then(|mut statement| statement.query_map(parameters, read)?.collect());
-        all.map_err(|error| from_sqlite(operation, error))
-    }
 }
 
 impl Core {
@@ -112,14 +70,14 @@ impl Core {
         }
     }
 
-    /// Runs one job in a savepoint, so that its failure undoes only what it did. A full disk can end the whole
-    /// transaction under a job: what came before it is undone too, and what comes after it does not begin, for it would
-    /// be a transaction of its own.
-    pub(crate) fn run(&self, job: &mut dyn Job) {
+    /// Does one piece of work in a savepoint, so that its failure undoes only what it did. A full disk can end the whole
+    /// transaction under it: what came before it is undone too, and what comes after it does not begin, for it would be
+    /// a transaction of its own.
+    pub(crate) fn run(&self, work: impl FnOnce(&Core) -> Result<()>) -> Result<()> {
         if self.is_lost() {
-            return job.fail(lost());
+            return Err(lost());
         }
-        let done = self.execute("savepoint", "SAVEPOINT job").and_then(|()| self.guarded(job));
+        let done = self.execute("savepoint", "SAVEPOINT job").and_then(|()| self.guarded(work));
         let kept = match &done {
             Ok(()) => self.execute("release", "RELEASE job"),
             Err(_) => {
@@ -127,15 +85,17 @@ impl Core {
                 if self.is_lost() { Ok(()) } else { self.execute("undo", "ROLLBACK TO job; RELEASE job") }
             }
         };
-        if let Err(error) = done.and(kept) {
-            job.fail(error);
-        }
+        done.and(kept)
     }
 
-    /// A job that panics fails alone: the writer goes on for everybody else.
-    fn guarded(&self, job: &mut dyn Job) -> Result<()> {
-        std::panic::catch_unwind(AssertUnwindSafe(|| job.run(self))).unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Unexpected, "write", "a panic, whose message is in the log before this"))
+    /// Work that panics fails alone: the writer goes on for everybody else.
+    fn guarded(&self, work: impl FnOnce(&Core) -> Result<()>) -> Result<()> {
+        std::panic::catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorKind::Unexpected,
+                "write",
+                "a panic, whose message is in the log before this",
+            ))
         })
     }
 

@@ -5,13 +5,13 @@ use pabal_core::clock::Timestamp;
 use pabal_core::device::{Device, Mark, Registration};
 use pabal_core::ids::{AppId, DeviceId, UserId};
 use pabal_core::limits;
-use pabal_core::route::Credential;
+use pabal_core::route::{Credential, Lane};
 use pabal_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
-use crate::core::Tx;
 use crate::errors::{corrupt, from_sqlite};
 use crate::rows::{target_code, target_of, unsigned, word};
+use crate::tx::Tx;
 
 const HOLDER: &str = "SELECT user, device FROM devices
     WHERE app = ?1 AND channel = ?2 AND target_kind = ?3 AND target = ?4";
@@ -64,6 +64,10 @@ pub(crate) fn put_device(
     }
     if let Some((user, device)) = moves_from {
         delete_device(tx, app, &user, &device)?;
+    }
+    // Its routes get their numbers here, where a caller can be told that there are too many.
+    for lane in Lane::ALL {
+        tx.routes.number(tx.connection, &registration.route(lane))?;
     }
     Ok(Device {
         user: user.clone(),

@@ -6,9 +6,9 @@ use pabal_core::seam::store::KeyRecord;
 use pabal_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::core::Tx;
 use crate::errors::from_sqlite;
 use crate::rows::unsigned;
+use crate::tx::Tx;
 
 const PUT: &str = "INSERT INTO keys (hash, app, name, scopes, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
     ON CONFLICT (hash) DO UPDATE SET app = excluded.app, name = excluded.name, scopes = excluded.scopes,

@@ -15,6 +15,7 @@
 //! What it refuses: a second process on the same file (several nodes need PostgreSQL or MariaDB), a schema newer than
 //! this program, a file that is no Pabal database.
 
+mod cache;
 mod clock;
 mod config;
 mod core;
@@ -32,6 +33,7 @@ mod records;
 mod rows;
 mod schema;
 mod store;
+mod tx;
 
 pub use clock::AnchoredClock;
 pub use config::SqliteConfig;

@@ -7,9 +7,9 @@ use pabal_core::route::Route;
 use pabal_core::seam::store::Pause;
 use rusqlite::{Connection, params};
 
-use crate::core::Tx;
 use crate::errors::from_sqlite;
 use crate::rows::word;
+use crate::tx::Tx;
 
 const PUT: &str =
     "INSERT INTO pauses (route, reason, since) VALUES (?1, ?2, ?3) ON CONFLICT (route) DO NOTHING";

@@ -72,10 +72,16 @@ where
 /// One transaction for a whole batch: each job alone in its savepoint, one commit, then all answers.
 pub(crate) fn apply(core: &Core, mut jobs: Vec<Box<dyn Job>>) {
     let committed = core.begin().and_then(|()| {
-        jobs.iter_mut().for_each(|job| core.run(&mut **job));
+        jobs.iter_mut().for_each(|job| run(core, &mut **job));
         core.commit()
     });
     finish(jobs, &committed);
+}
+
+fn run(core: &Core, job: &mut dyn Job) {
+    if let Err(error) = core.run(|core| job.run(core)) {
+        job.fail(error);
+    }
 }
 
 fn finish(jobs: Vec<Box<dyn Job>>, committed: &Result<()>) {
@@ -176,7 +182,7 @@ impl Port for Inline {
         if begun.is_err() {
             return finish(jobs, &begun);
         }
-        self.core.run(&mut *jobs[0]);
+        run(&self.core, &mut *jobs[0]);
         let committed = match self.hook.before_commit() {
             Fate::GoOn => self.core.commit(),
             Fate::Fail => {

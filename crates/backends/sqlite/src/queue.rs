@@ -16,8 +16,9 @@ use pabal_core::seam::{
 use pabal_core::{Error, ErrorKind, Result, limits};
 use rusqlite::{Row, params};
 
-use crate::core::{Core, Tx};
+use crate::core::Core;
 use crate::rows::{item_of, signed, unsigned};
+use crate::tx::Tx;
 
 /// Places of an entry, as the schema numbers them.
 const WAITING: i64 = 0;

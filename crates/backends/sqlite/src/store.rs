@@ -199,9 +199,9 @@ pub(crate) mod testing {
     use pabal_core::clock::Timestamp;
     use rusqlite::Connection;
 
-    use crate::core::Tx;
-    use crate::records::MessageCache;
+    use crate::cache::MessageCache;
     use crate::rows::RouteNumbers;
+    use crate::tx::Tx;
 
     pub(crate) struct Db {
         pub(crate) connection: Connection,

@@ -33,7 +33,7 @@ pub async fn what_waits_is_cancelled_at_once(harness: impl LedgerHarness) {
     );
 }
 
-// ledger.md L27
+// ledger.md L27, delivery-states.md S6
 pub async fn a_cancel_in_flight_lets_the_running_attempt_deliver(harness: impl LedgerHarness) {
     let mut stage = Stage::open(harness).await;
     let delivery = stage.accept_one(to_token("a")).await;

@@ -93,7 +93,7 @@ async fn one_of_each<H: LedgerHarness>(stage: &mut Stage<H>) -> Vec<Notification
     all
 }
 
-// ledger.md L46
+// ledger.md L46, delivery-states.md S1
 pub async fn counters_equal_a_recount(harness: impl LedgerHarness) {
     let mut stage = Stage::open(harness).await;
     let all = one_of_each(&mut stage).await;

@@ -145,7 +145,9 @@ macro_rules! ledger_suite {
                 a_settle_from_before_a_wipe_is_recorded_and_changes_no_queue,
                 a_wipe_under_a_clock_set_back_is_settled,
                 a_lease_that_the_record_would_refuse_is_not_worked_on,
+                a_wipe_during_a_rebuild_loses_nothing,
                 what_could_not_be_enqueued_is_found,
+                a_claim_whose_answer_was_lost_is_made_again,
                 a_settle_that_reached_the_store_alone_is_not_sent_again,
                 an_end_that_reached_the_queue_alone_is_put_back,
                 what_the_store_does_not_know_is_dropped,
@@ -176,6 +178,7 @@ macro_rules! ledger_suite {
             ],
         });
 
+        // ledger.md L46, delivery-states.md S2, S3, S4, S7
         #[test]
         fn random_histories_match_the_reference_model() {
             $crate::model::check(async || $harness);

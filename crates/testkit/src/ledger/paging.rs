@@ -32,7 +32,7 @@ async fn leased<H: LedgerHarness>(stage: &mut Stage<H>) -> (pabal_core::ids::Not
     (id, work)
 }
 
-// ledger.md L22
+// ledger.md L22, delivery-states.md S8
 pub async fn pages_make_one_delivery_for_each_device(harness: impl LedgerHarness) {
     let mut stage = Stage::open(harness).await;
     let (id, work) = leased(&mut stage).await;
@@ -136,7 +136,7 @@ fn pick_fan_out(work: Vec<Work>) -> Work {
     work.into_iter().find(is_fan_out).expect("a fan-out is due")
 }
 
-// ledger.md L25
+// ledger.md L25, delivery-states.md S9
 pub async fn a_cancelled_fan_out_makes_no_more_deliveries(harness: impl LedgerHarness) {
     let mut stage = Stage::open(harness).await;
     let (id, work) = leased(&mut stage).await;
@@ -150,7 +150,7 @@ pub async fn a_cancelled_fan_out_makes_no_more_deliveries(harness: impl LedgerHa
     stage.assert_nothing_waits().await;
 }
 
-// ledger.md L11
+// ledger.md L11, delivery-states.md S9
 pub async fn an_expired_fan_out_makes_no_deliveries(harness: impl LedgerHarness) {
     let mut stage = Stage::open(harness).await;
     let draft = scheduled(&stage).await;

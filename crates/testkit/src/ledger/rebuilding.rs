@@ -7,7 +7,7 @@ use pabal_core::delivery::{DeliveryState, Reason};
 use pabal_core::ids::ItemId;
 use pabal_core::notification::NotificationState;
 use pabal_core::route::{Lane, Platform};
-use pabal_core::seam::{Answer, Epoch, Paged, QueueItem, Selection, Settled};
+use pabal_core::seam::{Answer, Epoch, Paged, QueueItem, Scan, Selection, Settled};
 
 use super::stage::{OVERDUE_MS, delivery_of};
 use super::*;
@@ -51,6 +51,35 @@ pub async fn a_wiped_queue_is_rebuilt_from_the_store(harness: impl LedgerHarness
         assert_eq!(stage.notification(id).await.counts, [(DeliveryState::Delivered, 4)]);
     }
     assert_eq!(stage.state(retrying).await.0, DeliveryState::Delivered);
+}
+
+// ledger.md L37
+pub async fn a_wipe_during_a_rebuild_loses_nothing(harness: impl LedgerHarness) {
+    const DELIVERIES: u64 = 5;
+    let mut stage = Stage::open(harness).await;
+    let Some(server) = stage.queue_server().await else { return };
+    for n in 0..DELIVERIES {
+        stage.accept(to_token(&format!("t{n}"))).await;
+    }
+    (server.wipe)();
+    let mut scan = Scan::default();
+    for _ in 0..2 {
+        let step = stage.ledger().reconcile(scan, 1).await.expect("a step");
+        assert!(step.rebuilding, "there is more to fill in");
+        scan = step.scan;
+    }
+    (server.wipe)();
+    for _ in 0..100 {
+        let step = stage.ledger().reconcile(scan, 1).await.expect("a step");
+        scan = step.scan;
+        if !step.rebuilding {
+            break;
+        }
+    }
+    // What the first filling held is overdue by now, and found missing.
+    stage.advance(OVERDUE_MS);
+    stage.reconcile_overdue().await;
+    assert_eq!(stage.claim().await.len() as u64, DELIVERIES);
 }
 
 // ledger.md L38
@@ -170,6 +199,20 @@ pub async fn a_settle_that_reached_the_store_alone_is_not_sent_again(harness: im
         assert_eq!((delivery_of(&again), content(&again).attempts), (retrying, 1));
         stage.settle_well(delivered(&again)).await;
     }
+}
+
+// ledger.md L35
+pub async fn a_claim_whose_answer_was_lost_is_made_again(harness: impl LedgerHarness) {
+    let mut stage = Stage::open(harness).await;
+    let Some(server) = stage.queue_server().await else { return };
+    let delivery = stage.accept_one(to_token("a")).await;
+    server.line.cut(Cut::Answers);
+    stage.ledger().claim(stage.everything()).await.expect_err("the answer is lost");
+    server.line.cut(Cut::Mended);
+    assert!(stage.claim().await.is_empty(), "somebody holds a lease, and nobody knows");
+    stage.advance(VISIBILITY_MS);
+    let work = stage.claim_one().await;
+    assert_eq!((delivery_of(&work), work.lease.abandoned), (delivery, 1));
 }
 
 // ledger.md L41

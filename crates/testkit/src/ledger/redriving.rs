@@ -20,7 +20,7 @@ async fn redrive<H: LedgerHarness>(stage: &Stage<H>, selection: Selection) -> BT
     redriven.reopened.into_iter().collect()
 }
 
-// ledger.md L30
+// ledger.md L30, delivery-states.md S4
 pub async fn only_what_is_dead_is_redriven(harness: impl LedgerHarness) {
     let mut stage = Stage::open(harness).await;
     stage.accept(to_users(&["nobody"])).await;
@@ -45,7 +45,7 @@ pub async fn only_what_is_dead_is_redriven(harness: impl LedgerHarness) {
     assert!(redrive(&stage, Selection::App(APP)).await.is_empty(), "it is not dead any more");
 }
 
-// ledger.md L31
+// ledger.md L31, delivery-states.md S7
 pub async fn a_redriven_delivery_has_a_fresh_budget_and_its_whole_past(harness: impl LedgerHarness) {
     let mut stage = Stage::open(harness).await;
     stage.register("ann", "phone", android("a")).await;
@@ -126,7 +126,7 @@ pub async fn redriving_goes_on_page_by_page(harness: impl LedgerHarness) {
     assert_eq!((reopened.len(), after), (DEAD, None));
 }
 
-// ledger.md L34
+// ledger.md L34, delivery-states.md S9
 pub async fn a_dead_fan_out_goes_on_at_its_cursor(harness: impl LedgerHarness) {
     let mut stage = Stage::open(harness).await;
     for name in ["u1", "u2", "u3"] {

@@ -25,7 +25,7 @@ async fn overtaken<H: LedgerHarness>(stage: &mut Stage<H>) -> (Work, Work) {
     (paused, running)
 }
 
-// ledger.md L14
+// ledger.md L14, delivery-states.md S5
 pub async fn a_retry_is_due_at_its_time_and_counts_as_told(harness: impl LedgerHarness) {
     let mut stage = Stage::open(harness).await;
     stage.register("ann", "phone", android("a")).await;
@@ -117,7 +117,7 @@ pub async fn after_the_newer_settle_the_older_is_refused(harness: impl LedgerHar
     assert!(stage.claim().await.is_empty(), "the retry keeps its time");
 }
 
-// ledger.md L17
+// ledger.md L17, delivery-states.md S4
 pub async fn a_late_arrival_turns_dead_into_delivered(harness: impl LedgerHarness) {
     let mut stage = Stage::open(harness).await;
     let (paused, running) = overtaken(&mut stage).await;
@@ -132,7 +132,7 @@ pub async fn a_late_arrival_turns_dead_into_delivered(harness: impl LedgerHarnes
     stage.assert_nothing_waits().await;
 }
 
-// ledger.md L17
+// ledger.md L17, delivery-states.md S3
 pub async fn nothing_leaves_delivered(harness: impl LedgerHarness) {
     let mut stage = Stage::open(harness).await;
     let (paused, running) = overtaken(&mut stage).await;
@@ -147,7 +147,7 @@ pub async fn nothing_leaves_delivered(harness: impl LedgerHarness) {
     assert_eq!(stage.delivery(delivery).await, before);
 }
 
-// ledger.md L18
+// ledger.md L18, L19
 pub async fn a_token_refreshed_during_the_attempt_supersedes_its_end(harness: impl LedgerHarness) {
     let mut stage = Stage::open(harness).await;
     stage.register("ann", "phone", android("former")).await;

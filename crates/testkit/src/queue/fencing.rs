@@ -33,6 +33,7 @@ pub async fn a_late_settle_counts_until_another_claim_takes_the_entry(harness: i
     enqueue(&*queue, &[item(1)]).await;
     let late = claim_one(&*queue).await;
     clock.advance(10 * VISIBILITY_MS);
+    assert!(claim_up_to(&*queue, 0).await.leases.is_empty(), "it is found abandoned, and not taken");
     assert_eq!(settle(&*queue, &late, retry_in(0)).await, Settle::Ok);
     let again = claim_one(&*queue).await;
     assert!(again.epoch > late.epoch);

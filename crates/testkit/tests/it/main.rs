@@ -1,6 +1,8 @@
 //! The suites over ledgers that are made of parts from several crates. Those that are one crate's stand there.
 
 mod composite;
+mod policy;
+mod specs;
 
 /// Both servers in memory: the reference for every composite.
 mod composite_over_memory {

@@ -15,10 +15,10 @@ use rusqlite::params;
 use super::counters::{Moves, counting};
 use super::fan_out::expiry;
 use super::keys;
-use super::messages::Kept;
 use super::resolve::{Audience, units_of};
-use crate::core::Tx;
+use crate::cache::Kept;
 use crate::rows::{notification_state_code, signed};
+use crate::tx::Tx;
 
 const NOTIFICATION: &str = "
     INSERT INTO notifications (id, app, lane, ttl_ms, send_at, channels, recipients, message, created_at)

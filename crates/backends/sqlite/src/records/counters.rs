@@ -9,8 +9,8 @@ use pabal_core::delivery::{DeliveryState, Reason};
 use pabal_core::ids::{AppId, NotificationId};
 use rusqlite::params;
 
-use crate::core::Tx;
 use crate::rows::state_code;
+use crate::tx::Tx;
 
 pub(super) const MOVE_NOTIFICATION: &str = "
     UPDATE notification_states SET scheduled = scheduled + ?2, retrying = retrying + ?3,

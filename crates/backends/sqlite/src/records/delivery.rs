@@ -12,9 +12,9 @@ use rusqlite::{Row, params};
 
 use super::counters::{Counted, Moves};
 use super::messages::lane_of;
-use crate::core::Tx;
 use crate::errors::corrupt;
 use crate::rows::{state_code, state_of, target_of, word};
+use crate::tx::Tx;
 
 pub(super) const DELIVERY: &str = "
     SELECT d.app, d.notification, d.user IS NULL, d.device IS NULL, d.target_kind, d.target,
@@ -63,21 +63,6 @@ pub(super) struct Registered {
     pub(super) platform: Platform,
     pub(super) target: Target,
     pub(super) retired: bool,
-}
-
-/// The final state that a reason belongs to.
-pub(super) const fn state_for(reason: Reason) -> DeliveryState {
-    match reason {
-        Reason::AttemptsExhausted
-        | Reason::Rejected
-        | Reason::Unregistered
-        | Reason::SenderMismatch
-        | Reason::MalformedTarget
-        | Reason::Abandoned => DeliveryState::Dead,
-        Reason::TtlEnded => DeliveryState::Expired,
-        Reason::CancelRequested => DeliveryState::Cancelled,
-        Reason::NoDevice | Reason::DeviceGone | Reason::DeviceRetired => DeliveryState::Undeliverable,
-    }
 }
 
 impl Delivery {
@@ -135,7 +120,7 @@ impl Delivery {
 
     /// Ends it without an attempt.
     pub(super) fn finish(&mut self, tx: &Tx<'_>, moves: &mut Moves, reason: Reason) -> Result<()> {
-        let state = state_for(reason);
+        let state = reason.state();
         let values = params![self.id.as_bytes(), state_code(state), reason.as_str(), tx.now.as_ms()];
         tx.run("finish", FINISH, values)?;
         moves.moved(self.app, self.notification, self.counted_as(), (state, Some(reason)));

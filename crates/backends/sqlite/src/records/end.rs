@@ -9,9 +9,9 @@ use pabal_core::seam::{Ending, Selection};
 use rusqlite::params;
 
 use super::counters::{Moves, counting};
-use super::delivery::{Delivery, state_for};
+use super::delivery::Delivery;
 use super::fan_out::FanOut;
-use crate::core::Tx;
+use crate::tx::Tx;
 
 const MARK_DELIVERY: &str = "UPDATE delivery_states SET cancel_requested = 1 WHERE id = ?1";
 const MARK_FAN_OUT: &str = "UPDATE notification_states SET cancel_requested = 1 WHERE id = ?1";
@@ -90,7 +90,7 @@ fn end_fan_out(tx: &Tx<'_>, id: NotificationId, leased: bool, reason: Reason) ->
 
 /// The final state of a notification that a reason belongs to.
 const fn ended_state(reason: Reason) -> NotificationState {
-    match state_for(reason) {
+    match reason.state() {
         DeliveryState::Expired => NotificationState::Expired,
         DeliveryState::Dead => NotificationState::Dead,
         DeliveryState::Scheduled

@@ -8,8 +8,8 @@ use pabal_core::seam::{Cursor, Epoch, QueueItem, Then};
 use pabal_core::{Result, limits};
 use rusqlite::{Row, params};
 
-use crate::core::Tx;
 use crate::rows::{notification_state_code, notification_state_of, unsigned, word};
+use crate::tx::Tx;
 
 pub(super) const FAN_OUT: &str = "
     SELECT m.app, m.lane, m.ttl_ms, n.state, n.due_at, n.expires_at, n.cursor, n.failures, n.epoch, n.page_epoch,

@@ -10,8 +10,8 @@ use pabal_core::limits;
 use pabal_core::seam::{Answer, Idempotency};
 use rusqlite::{Row, params};
 
-use crate::core::Tx;
 use crate::rows::signed;
+use crate::tx::Tx;
 
 /// Expired keys that are forgotten for each new one.
 const FORGOTTEN_PER_KEY: usize = 2;

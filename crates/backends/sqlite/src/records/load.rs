@@ -13,7 +13,7 @@ use super::counters::{Moves, counting};
 use super::delivery::{Delivery, To};
 use super::fan_out::FanOut;
 use super::messages::message_of;
-use crate::core::Tx;
+use crate::tx::Tx;
 
 const SET_ROUTE: &str = "UPDATE delivery_states SET route = ?2 WHERE id = ?1";
 

@@ -38,7 +38,6 @@ use pabal_core::seam::{
     Selection, Settlement,
 };
 
-pub(crate) use self::messages::MessageCache;
 use crate::core::Core;
 use crate::errors::corrupt;
 

@@ -11,9 +11,9 @@ use rusqlite::params;
 use super::counters::counting;
 use super::fan_out::{FanOut, cursor_at};
 use super::resolve::{Audience, units_of};
-use crate::core::Tx;
 use crate::errors::corrupt;
 use crate::rows::{notification_state_code, signed};
+use crate::tx::Tx;
 
 pub(super) const RECIPIENTS: &str = "SELECT recipients, channels FROM notifications WHERE id = ?1";
 

@@ -22,10 +22,10 @@ use pabal_core::verdict::Next;
 use rusqlite::params;
 
 use super::counters::{Moves, counting};
-use super::delivery::{Delivery, To, state_for};
+use super::delivery::{Delivery, To};
 use super::fan_out::FanOut;
-use crate::core::Tx;
 use crate::rows::{notification_state_code, signed, state_code};
+use crate::tx::Tx;
 
 /// The fence stands in the statement itself: whatever was read before, no settlement follows a later one.
 pub(super) const SETTLE: &str = "
@@ -116,7 +116,7 @@ impl Settled {
     }
 
     fn ended_for(self, reason: Reason) -> Self {
-        self.ended(state_for(reason), Some(reason))
+        self.ended(reason.state(), Some(reason))
     }
 }
 

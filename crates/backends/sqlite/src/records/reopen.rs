@@ -13,8 +13,8 @@ use rusqlite::params;
 use super::counters::{Moves, counting};
 use super::delivery::Delivery;
 use super::fan_out::{FanOut, expiry};
-use crate::core::Tx;
 use crate::rows::{notification_state_code, signed, state_code};
+use crate::tx::Tx;
 
 /// The dead deliveries with an id after ?1. The id is that of the table which is walked in its order.
 macro_rules! dead_deliveries {

@@ -15,10 +15,9 @@ use pabal_core::seam::{Epoch, QueueItem};
 use rusqlite::{Row, params};
 
 use super::counters::Moves;
-use super::delivery::state_for;
-use crate::core::Tx;
 use crate::errors::corrupt;
 use crate::rows::{state_code, target_code, word};
+use crate::tx::Tx;
 
 pub(super) const DEVICES: &str = "
     SELECT device, channel, credential, platform, mark FROM devices WHERE app = ?1 AND user = ?2 ORDER BY device";
@@ -137,7 +136,7 @@ impl Audience<'_> {
         }
         let (state, reason) = match &leads {
             Ok(_) => (DeliveryState::Scheduled, None),
-            Err(reason) => (state_for(*reason), Some(*reason)),
+            Err(reason) => (reason.state(), Some(*reason)),
         };
         let number = leads.as_ref().ok().map(|route| tx.routes.number(tx.connection, route)).transpose()?;
         let now = tx.now.as_ms();

@@ -12,8 +12,8 @@ use rusqlite::{Row, params};
 
 use super::delivery::Delivery;
 use super::fan_out::FanOut;
-use crate::core::Tx;
 use crate::rows::signed;
+use crate::tx::Tx;
 
 /// A place in a listing.
 type Place = (Timestamp, ItemId);

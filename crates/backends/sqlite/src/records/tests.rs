@@ -25,6 +25,7 @@ use pabal_testkit::fixtures::{
 use rusqlite::Connection;
 
 use super::*;
+use crate::cache::{Kept, MESSAGES_KEPT_MAX, MessageCache};
 
 /// A core over a database in memory.
 struct Stage {
@@ -366,13 +367,13 @@ fn keys_are_forgotten_in_proportion_to_those_that_come() {
 fn messages_are_kept_within_their_bound() {
     let stage = Stage::new();
     let cache = MessageCache::default();
-    let kept = messages::Kept { lane: Lane::Bulk, ttl_ms: 1, message: Arc::default() };
+    let kept = Kept { lane: Lane::Bulk, ttl_ms: 1, message: Arc::default() };
     let used = notification_id(0);
     cache.keep(used, kept.clone());
-    for n in 1..3 * messages::MESSAGES_KEPT_MAX as u64 {
+    for n in 1..3 * MESSAGES_KEPT_MAX as u64 {
         cache.keep(notification_id(n), kept.clone());
         assert!(cache.get(used).is_some(), "what is in use stays");
-        assert!(cache.len() <= messages::MESSAGES_KEPT_MAX);
+        assert!(cache.len() <= MESSAGES_KEPT_MAX);
     }
     assert!(cache.get(notification_id(1)).is_none());
     cache.forget();
