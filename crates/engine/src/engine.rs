@@ -192,6 +192,8 @@ impl Engine {
         }
         for task in self.tasks.lock().await.drain(..) {
             task.abort();
+            // Awaited, so that nothing of the engine holds the store any longer. It was cancelled: that is no failure.
+            drop(task.await);
         }
     }
 

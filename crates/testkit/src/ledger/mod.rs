@@ -29,6 +29,9 @@ use crate::faults::CutQueue;
 /// A ledger under test, and the world around it.
 #[async_trait]
 pub trait LedgerHarness: Send + Sync + 'static {
+    /// How many random histories are worth their time here: more, where nothing is written to a disk.
+    const HISTORIES: u32 = 48;
+
     /// The ledger, as the process that is running now holds it.
     fn ledger(&self) -> Arc<dyn Ledger>;
 
@@ -115,6 +118,7 @@ macro_rules! ledger_suite {
                 a_crash_between_pages_goes_on_at_the_cursor,
                 a_fan_out_that_failed_comes_back_after_its_delay,
                 a_cancelled_fan_out_makes_no_more_deliveries,
+                a_cancel_stops_the_pages_with_its_first_step,
                 an_expired_fan_out_makes_no_deliveries,
             ],
             ending: [
@@ -131,6 +135,7 @@ macro_rules! ledger_suite {
             redriving: [
                 only_what_is_dead_is_redriven,
                 a_redriven_delivery_has_a_fresh_budget_and_its_whole_past,
+                a_redrive_takes_back_a_cancel,
                 past_its_expiry_a_redrive_gives_the_time_to_live_again,
                 a_redrive_under_a_clock_set_back_is_settled,
                 redriving_goes_on_page_by_page,
@@ -145,7 +150,9 @@ macro_rules! ledger_suite {
                 a_settle_from_before_a_wipe_is_recorded_and_changes_no_queue,
                 a_wipe_under_a_clock_set_back_is_settled,
                 a_lease_that_the_record_would_refuse_is_not_worked_on,
+                a_wiped_fan_out_pages_on_under_a_clock_set_back,
                 a_wipe_during_a_rebuild_loses_nothing,
+                what_a_failover_lost_is_found,
                 what_could_not_be_enqueued_is_found,
                 a_claim_whose_answer_was_lost_is_made_again,
                 a_settle_that_reached_the_store_alone_is_not_sent_again,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use pabal_core::delivery::Reason;
 use pabal_core::ids::ItemId;
 use pabal_core::notification::NotificationState;
 use pabal_core::route::{Lane, Route};
@@ -148,6 +149,22 @@ pub async fn a_cancelled_fan_out_makes_no_more_deliveries(harness: impl LedgerHa
     assert_eq!(stage.notification_state(id).await, NotificationState::Cancelled);
     assert_eq!(stage.deliveries(id).await.len(), 3);
     stage.assert_nothing_waits().await;
+}
+
+// ledger.md L25
+pub async fn a_cancel_stops_the_pages_with_its_first_step(harness: impl LedgerHarness) {
+    let mut stage = Stage::open(harness).await;
+    let (id, work) = leased(&mut stage).await;
+    assert!(matches!(stage.page(&work, 3).await, Paged::Made { last: false, .. }));
+    stage.settle_well(postponed(&work, HOUR_MS)).await;
+    stage.advance(HOUR_MS);
+    let again = pick_fan_out(stage.claim().await);
+    let selection = Selection::Notification(APP, id);
+    let step = stage.ledger().end(selection, Reason::CancelRequested, None, 1).await.expect("a step");
+    assert!(step.next.is_some(), "the fan-out comes last: {step:?}");
+    assert_eq!(stage.page(&again, 3).await, Paged::Refused, "it is marked all the same");
+    assert_eq!(stage.notification_state(id).await, NotificationState::Cancelled);
+    assert_eq!(stage.deliveries(id).await.len(), 3);
 }
 
 // ledger.md L11, delivery-states.md S9

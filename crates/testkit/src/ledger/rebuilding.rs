@@ -146,6 +146,43 @@ pub async fn a_lease_that_the_record_would_refuse_is_not_worked_on(harness: impl
     assert_eq!(stage.delivery(delivery).await.1.len(), 2);
 }
 
+// ledger.md L33
+pub async fn a_wiped_fan_out_pages_on_under_a_clock_set_back(harness: impl LedgerHarness) {
+    let mut stage = Stage::open(harness).await;
+    let Some(server) = stage.queue_server().await else { return };
+    let id = stage.accept(to_users(&["u1", "u2", "u3"]).send_at(stage.now().plus_ms(1))).await;
+    stage.advance(1);
+    let before = stage.claim_one().await;
+    assert!(matches!(stage.page(&before, 1).await, Paged::Made { last: false, .. }));
+    (server.wipe)();
+    server.clock.set_by(-3_600_000);
+    stage.rebuild().await;
+    let after = stage.claim_one().await;
+    assert!(after.lease.epoch > before.lease.epoch, "the floor is also the last page's");
+    stage.page_to_the_end(&after).await;
+    assert_eq!(stage.notification_state(id).await, NotificationState::Expanded);
+}
+
+// ledger.md L39
+pub async fn what_a_failover_lost_is_found(harness: impl LedgerHarness) {
+    let mut stage = Stage::open(harness).await;
+    let Some(server) = stage.queue_server().await else { return };
+    let delivery = stage.accept_one(to_token("a")).await;
+    stage.advance(OVERDUE_MS);
+    let first = stage.ledger().reconcile(Scan::default(), 10).await.expect("a step");
+    assert_eq!(first.repaired, 0, "it is where it belongs");
+    // Its last writes are lost, and nothing tells of it.
+    server.queue.remove(&[ItemId::Delivery(delivery)]).await.expect("a loss");
+    let mut scan = first.scan;
+    let mut repaired = 0;
+    for _ in 0..10 {
+        let step = stage.ledger().reconcile(scan, 10).await.expect("a step");
+        (scan, repaired) = (step.scan, repaired + step.repaired);
+    }
+    assert_eq!(repaired, 1, "the round comes by again");
+    assert_eq!(delivery_of(&stage.claim_one().await), delivery);
+}
+
 // ledger.md L39
 pub async fn what_could_not_be_enqueued_is_found(harness: impl LedgerHarness) {
     let mut stage = Stage::open(harness).await;

@@ -67,6 +67,19 @@ pub async fn a_redriven_delivery_has_a_fresh_budget_and_its_whole_past(harness: 
     assert_eq!(attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), [1, 2, 3]);
 }
 
+// ledger.md L31
+pub async fn a_redrive_takes_back_a_cancel(harness: impl LedgerHarness) {
+    let mut stage = Stage::open(harness).await;
+    let delivery = stage.accept_one(to_token("a")).await;
+    let work = stage.claim_one().await;
+    assert_eq!(stage.cancel(Selection::Delivery(APP, delivery)).await.in_flight, 1);
+    stage.settle_well(rejected(&work)).await;
+    assert_eq!(stage.state(delivery).await, (DeliveryState::Dead, Some(Reason::Rejected)));
+    assert_eq!(redrive(&stage, Selection::Delivery(APP, delivery)).await.len(), 1);
+    stage.settle_well(retried(&stage.claim_one().await, 0)).await;
+    stage.settle_well(delivered(&stage.claim_one().await)).await;
+}
+
 // ledger.md L32
 pub async fn past_its_expiry_a_redrive_gives_the_time_to_live_again(harness: impl LedgerHarness) {
     let mut stage = Stage::open(harness).await;

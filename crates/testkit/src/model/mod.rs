@@ -16,8 +16,6 @@ use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner
 
 use crate::ledger::LedgerHarness;
 
-/// How many histories are played if nobody asks for more.
-const CASES: u32 = 48;
 /// How many steps a history has at most.
 const STEPS_MAX: usize = 60;
 
@@ -26,7 +24,7 @@ const STEPS_MAX: usize = 60;
 /// # Panics
 /// If a ledger and the model differ, or an invariant is broken; the message holds the shortest history found.
 pub fn check<H: LedgerHarness>(make: impl AsyncFn() -> H) {
-    let cases = from_environment("PABAL_MODEL_CASES").map_or(CASES, |cases| cases as u32);
+    let cases = from_environment("PABAL_MODEL_CASES").map_or(H::HISTORIES, |cases| cases as u32);
     let seed = from_environment("PABAL_MODEL_SEED").unwrap_or(0);
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 4000, ..Config::default() };
     let mut bytes = [0; 32];

@@ -18,6 +18,9 @@ const QUEUE_IS_AHEAD_MS: i64 = 12_345;
 
 /// The server of a store: what is left of it when a process ends.
 pub(crate) trait StoreServer: Send + Sync + 'static {
+    /// How many random histories are worth their time on it.
+    const HISTORIES: u32;
+
     fn start(clock: &TestClock) -> Self;
     fn store(&self) -> Arc<dyn Store>;
     /// The process that held it is gone, and another comes.
@@ -25,6 +28,8 @@ pub(crate) trait StoreServer: Send + Sync + 'static {
 }
 
 impl StoreServer for Arc<MemoryStore> {
+    const HISTORIES: u32 = 512;
+
     fn start(clock: &TestClock) -> Self {
         Arc::new(MemoryStore::new(Arc::new(clock.clone()), &SeededChance::from_seed(1)))
     }
@@ -52,6 +57,8 @@ impl SqliteFile {
 }
 
 impl StoreServer for SqliteFile {
+    const HISTORIES: u32 = 48;
+
     fn start(clock: &TestClock) -> Self {
         let mut file = Self { folder: TempDir::new().expect("a folder"), open: None };
         file.open(clock);
@@ -99,6 +106,8 @@ impl<S: StoreServer> CompositeHarness<S> {
 
 #[async_trait]
 impl<S: StoreServer> LedgerHarness for CompositeHarness<S> {
+    const HISTORIES: u32 = S::HISTORIES;
+
     fn ledger(&self) -> Arc<dyn Ledger> {
         self.ledger.clone().expect("a process runs")
     }

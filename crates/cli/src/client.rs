@@ -1,0 +1,195 @@
+//! A small HTTP client for Pabal's own API: one connection, one request at a time, JSON both ways.
+//!
+//! It refuses to follow redirects and to pool: commands make one request, and the demo's senders keep a connection each.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use crate::failure::Failure;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Which server, and by which key.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ServerArgs {
+    /// The server's address.
+    #[arg(long, env = "PABAL_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+    /// The API key.
+    #[arg(long, env = "PABAL_API_KEY", hide_env_values = true)]
+    pub(crate) api_key: Option<String>,
+}
+
+/// A connection to a server.
+pub(crate) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    host: String,
+    prefix: String,
+    authorization: Option<String>,
+}
+
+/// What the server answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Connection {
+    /// Connects.
+    pub(crate) async fn open(server: &ServerArgs) -> Result<Self> {
+        let usage = |problem: &str| Failure::Usage(format!("--url '{}' {problem}", server.url));
+        let uri: Uri = server.url.parse().map_err(|_| usage("is no URL, as http://127.0.0.1:8080"))?;
+        let host = uri.host().ok_or_else(|| usage("has no host"))?;
+        let tls = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(usage("must begin with http:// or https://").into()),
+        };
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        let bare_host = host.trim_start_matches('[').trim_end_matches(']');
+        let stream = connect(bare_host, port).await.map_err(|error| {
+            Failure::Unavailable(format!(
+                "no server answers at {}: {error}. Is it running ('pabal serve')? Another address is given with \
+                 --url or PABAL_URL",
+                server.url
+            ))
+        })?;
+        let sender = if tls {
+            handshake(TokioIo::new(secured(bare_host, stream).await?)).await?
+        } else {
+            handshake(TokioIo::new(stream)).await?
+        };
+        Ok(Self {
+            sender,
+            host: uri.authority().map(ToString::to_string).unwrap_or_default(),
+            prefix: uri.path().trim_end_matches('/').to_owned(),
+            authorization: server.api_key.as_ref().map(|key| format!("Bearer {key}")),
+        })
+    }
+
+    /// Sends a request and reads the whole answer, whatever its status.
+    pub(crate) async fn call(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        idempotency_key: Option<&str>,
+    ) -> Result<Answer> {
+        let mut request =
+            Request::builder().method(method).uri(format!("{}{path}", self.prefix)).header(HOST, &self.host);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        if let Some(key) = idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        let bytes = match body {
+            Some(body) => {
+                request = request.header(CONTENT_TYPE, "application/json");
+                Bytes::from(serde_json::to_vec(body)?)
+            }
+            None => Bytes::new(),
+        };
+        let request = request.body(Full::new(bytes)).context("a header can't be sent as it is")?;
+        tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(request))
+            .await
+            .map_err(|_| Failure::Unavailable(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())))?
+    }
+
+    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Answer> {
+        let broke = |error: hyper::Error| Failure::Unavailable(format!("the connection broke: {error}"));
+        self.sender.ready().await.map_err(broke)?;
+        let (head, body) = self.sender.send_request(request).await.map_err(broke)?.into_parts();
+        let bytes = body.collect().await.map_err(broke)?.to_bytes();
+        let body = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).map_err(|_| {
+                Failure::Unavailable(format!(
+                    "{} answered {} without JSON: is that Pabal?",
+                    self.host, head.status
+                ))
+            })?
+        };
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+}
+
+impl Answer {
+    /// The body of a good answer, or the failure that its problem means.
+    pub(crate) fn expect_success(self) -> Result<Value, Failure> {
+        if self.status.is_success() { Ok(self.body) } else { Err(self.failure()) }
+    }
+
+    /// How long the server asks to wait, if it does.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+        Some(Duration::from_secs(seconds))
+    }
+
+    fn failure(&self) -> Failure {
+        let text = |key: &str| self.body[key].as_str().unwrap_or_default();
+        let mut message = format!("{} ({})", text("title"), self.status.as_u16());
+        if !text("detail").is_empty() {
+            message.push_str(": ");
+            message.push_str(text("detail"));
+        }
+        if !text("request_id").is_empty() {
+            // Writing to a String can't fail.
+            write!(message, " [request {}]", text("request_id")).unwrap_or_default();
+        }
+        match self.status {
+            StatusCode::UNAUTHORIZED => {
+                message.push_str(". Give the key with PABAL_API_KEY or --api-key; 'pabal serve' prints one at its first start");
+                Failure::Refused(message)
+            }
+            StatusCode::NOT_FOUND => Failure::NotFound(message),
+            status if status.is_client_error() => Failure::Refused(message),
+            _ => Failure::Unavailable(message),
+        }
+    }
+}
+
+async fn connect(host: &str, port: u16) -> std::io::Result<TcpStream> {
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port)))
+        .await
+        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn secured(host: &str, stream: TcpStream) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let name =
+        rustls_pki_types::ServerName::try_from(host.to_owned()).context("the host is no name for TLS")?;
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let secured = connector.connect(name, stream).await;
+    secured.map_err(|error| Failure::Unavailable(format!("TLS with {host} failed: {error}")).into())
+}
+
+async fn handshake<T>(io: TokioIo<T>) -> Result<SendRequest<Full<Bytes>>>
+where
+    TokioIo<T>: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+{
+    let (sender, connection) = http1::handshake(io).await?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "the connection to the server broke");
+        }
+    });
+    Ok(sender)
+}

@@ -1,0 +1,63 @@
+//! `config check`, and what a wrong configuration says.
+
+use serde_json::{Value, json};
+
+use crate::program::{Installation, pabal, run};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_configuration_shows_where_each_project_sends() {
+    let installation = Installation::make().await;
+    let (code, out, error) = run(&mut pabal(&["config", "check", "--config", &installation.config()]));
+    assert_eq!((code, error.as_str()), (0, ""));
+    let base = installation.emulator.base_url();
+    assert!(out.contains(&format!("sends to     {base}/v1/projects/demo/messages:send")), "{out}");
+    assert!(out.contains(&format!("tokens from  {base}/token")), "{out}");
+
+    let (code, out, _) = run(&mut pabal(&["--json", "config", "check", "--config", &installation.config()]));
+    let shown: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &shown["problems"]), (0, &json!([])));
+    assert_eq!(shown["projects"][0]["name"], "demo");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_key_file_is_named() {
+    let installation = Installation::make().await;
+    let path = installation.folder.path().join("sa.json");
+    for (content, problem) in [(None, "can't read"), (Some("{\"project_info\":{}}"), "google-services.json")]
+    {
+        match content {
+            Some(content) => std::fs::write(&path, content).unwrap(),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+        let (code, out, error) = run(&mut pabal(&["config", "check", "--config", &installation.config()]));
+        assert_eq!((code, error.as_str()), (6, "pabal: 1 problem was found\n"));
+        assert!(
+            out.contains("PROBLEM fcm.projects.demo.service_account: ") && out.contains(problem),
+            "{out}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_keys_are_named_whichever_way_they_come() {
+    let installation = Installation::make().await;
+    installation.configure("[retry]\natempts_max = 3");
+    let (code, _, error) = run(&mut pabal(&["serve", "--config", &installation.config()]));
+    assert_eq!(code, 6);
+    assert!(
+        error.contains("pabal.toml: retry.atempts_max is not known; known here: attempts_max"),
+        "{error}"
+    );
+    installation.configure("");
+    let mut command = pabal(&["config", "check", "--config", &installation.config()]);
+    let (code, _, error) = run(command.env("PABAL_RETRY_ATEMPTS_MAX", "3"));
+    assert_eq!(code, 6);
+    assert_eq!(error, "pabal: PABAL_RETRY_ATEMPTS_MAX: is no key of the configuration\n");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let (code, _, error) = run(&mut pabal(&["serve", "--config", "/nowhere/pabal.toml"]));
+    assert_eq!(code, 6);
+    assert!(error.starts_with("pabal: /nowhere/pabal.toml: can't be read"), "{error}");
+}

@@ -1,0 +1,208 @@
+//! `/v1/users/{user}/devices`: what a person can be reached on. Apps register at each start; it costs one write.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{Json, Response};
+use axum::routing::get;
+use http::{Request, StatusCode};
+use pabal_core::device::{Device, Mark, MarkKind, Registration, Target};
+use pabal_core::ids::{DeviceId, UserId};
+use pabal_core::route::{ChannelKind, Credential, Platform};
+use serde::{Deserialize, Serialize};
+
+use super::problem::Problem;
+use super::time::Time;
+use super::{Projects, Shared, body};
+use crate::auth::{Granted, Reads, Registers};
+use crate::limits;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/v1/users/{user}/devices", get(list))
+        .route("/v1/users/{user}/devices/{device}", get(show).put(register).delete(remove))
+}
+
+async fn register(
+    caller: Granted<Registers>,
+    State(api): State<Shared>,
+    Path(path): Path<(String, String)>,
+    request: Request<Body>,
+) -> Result<Json<DeviceBody>, Problem> {
+    let (user, device) = names(path)?;
+    let body: body::Json<DeviceRequest> =
+        body::read(request, limits::DEVICE_BODY_BYTES_MAX, api.body_timeout).await?;
+    let registration = body.value.check(&api.projects)?;
+    let device = api.store.put_device(caller.app, &user, &device, &registration).await?;
+    Ok(Json(DeviceBody::from(device)))
+}
+
+async fn show(
+    caller: Granted<Reads>,
+    State(api): State<Shared>,
+    Path(path): Path<(String, String)>,
+) -> Result<Json<DeviceBody>, Problem> {
+    let (user, device) = names(path)?;
+    let device = api.store.device(caller.app, &user, &device).await?;
+    device.map(|device| Json(DeviceBody::from(device))).ok_or_else(|| Problem::not_found("device"))
+}
+
+async fn list(
+    caller: Granted<Reads>,
+    State(api): State<Shared>,
+    Path(user): Path<String>,
+) -> Result<Json<DevicesBody>, Problem> {
+    let devices = api.store.devices(caller.app, &UserId::new(user)?).await?;
+    Ok(Json(DevicesBody { devices: devices.into_iter().map(DeviceBody::from).collect() }))
+}
+
+async fn remove(
+    caller: Granted<Registers>,
+    State(api): State<Shared>,
+    Path(path): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let (user, device) = names(path)?;
+    if !api.store.delete_device(caller.app, &user, &device).await? {
+        return Err(Problem::not_found("device"));
+    }
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
+fn names((user, device): (String, String)) -> Result<(UserId, DeviceId), Problem> {
+    Ok((UserId::new(user)?, DeviceId::new(device)?))
+}
+
+/// The body of a registration. Exactly one of `token` and `fid`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeviceRequest {
+    channel: ChannelKind,
+    platform: Platform,
+    token: Option<String>,
+    fid: Option<String>,
+    project: Option<Credential>,
+    locale: Option<String>,
+    time_zone: Option<String>,
+}
+
+impl DeviceRequest {
+    fn check(self, projects: &Projects) -> Result<Registration, Problem> {
+        if self.platform == Platform::Other {
+            return Err(Problem::value("platform", "must be one of android, ios, web"));
+        }
+        let target = match (self.token, self.fid) {
+            (Some(token), None) => Target::new("token", token)?,
+            (None, Some(fid)) => Target::new("fid", fid)?,
+            (None, None) => return Err(Problem::value("token", "is missing: give token or fid")),
+            (Some(_), Some(_)) => {
+                return Err(Problem::value("fid", "is given beside token; give one of them"));
+            }
+        };
+        Ok(Registration {
+            channel: self.channel,
+            credential: projects.resolve(self.project)?,
+            platform: self.platform,
+            target,
+            locale: self.locale.map(check_locale).transpose()?,
+            time_zone: self.time_zone.map(check_time_zone).transpose()?,
+        })
+    }
+}
+
+/// A language tag by its outer shape: subtags of letters and digits, the first of letters.
+fn check_locale(locale: String) -> Result<String, Problem> {
+    let mut subtags = locale.split('-');
+    let fits = |subtag: &str| {
+        (1..=8).contains(&subtag.len()) && subtag.chars().all(|letter| letter.is_ascii_alphanumeric())
+    };
+    let language =
+        subtags.next().is_some_and(|first| fits(first) && first.chars().all(|c| c.is_ascii_alphabetic()));
+    if locale.len() <= limits::LOCALE_CHARS_MAX && language && subtags.all(fits) {
+        Ok(locale)
+    } else {
+        Err(Problem::value("locale", "must be a language tag, as ko-KR or en"))
+    }
+}
+
+fn check_time_zone(name: String) -> Result<String, Problem> {
+    match jiff::tz::TimeZone::get(&name) {
+        Ok(zone) if zone.iana_name().is_some() => Ok(name),
+        _ => Err(Problem::value("time_zone", "must be a name of the IANA database, as Asia/Seoul")),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct DevicesBody {
+    devices: Vec<DeviceBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct DeviceBody {
+    user: UserId,
+    device: DeviceId,
+    channel: ChannelKind,
+    platform: Platform,
+    project: Credential,
+    #[serde(flatten)]
+    target: Target,
+    locale: Option<String>,
+    time_zone: Option<String>,
+    mark: Option<MarkBody>,
+    created_at: Time,
+    seen_at: Time,
+}
+
+#[derive(Debug, Serialize)]
+struct MarkBody {
+    kind: MarkKind,
+    reason: String,
+    at: Time,
+}
+
+impl From<Device> for DeviceBody {
+    fn from(device: Device) -> Self {
+        let registration = device.registration;
+        Self {
+            user: device.user,
+            device: device.id,
+            channel: registration.channel,
+            platform: registration.platform,
+            project: registration.credential,
+            target: registration.target,
+            locale: registration.locale,
+            time_zone: registration.time_zone,
+            mark: device.mark.map(MarkBody::from),
+            created_at: Time(device.created_at),
+            seen_at: Time(device.seen_at),
+        }
+    }
+}
+
+impl From<Mark> for MarkBody {
+    fn from(mark: Mark) -> Self {
+        Self { kind: mark.kind, reason: mark.reason, at: Time(mark.at) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locales_and_zones_are_what_they_claim() {
+        for locale in ["ko", "ko-KR", "zh-Hant-TW", "en-US-u-ca-buddhist"] {
+            assert!(check_locale(locale.to_owned()).is_ok(), "{locale}");
+        }
+        for locale in ["", "-", "k0", "ko_KR", "ko-", "한국어", "ko-abcdefghi"] {
+            assert!(check_locale(locale.to_owned()).is_err(), "{locale}");
+        }
+        for zone in ["Asia/Seoul", "America/New_York", "UTC"] {
+            assert!(check_time_zone(zone.to_owned()).is_ok(), "{zone}");
+        }
+        for zone in ["", "Seoul", "Asia/Pyeongyang2", "+09:00"] {
+            assert!(check_time_zone(zone.to_owned()).is_err(), "{zone}");
+        }
+    }
+}

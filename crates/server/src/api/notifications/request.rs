@@ -1,0 +1,156 @@
+//! What a caller may ask for, and how it becomes a [`Notification`]: after that an invalid one can't be represented.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pabal_core::chance::Chance;
+use pabal_core::clock::Timestamp;
+use pabal_core::device::Target;
+use pabal_core::ids::{AppId, DeviceId, NotificationId, UserId};
+use pabal_core::limits;
+use pabal_core::message::Message;
+use pabal_core::notification::{Notification, Recipients, check_send_at, ttl_ms};
+use pabal_core::route::{ChannelKind, Credential, Lane};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::api::problem::Problem;
+use crate::api::{Projects, time};
+use crate::shape::Object;
+
+/// The body of `POST /v1/notifications`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NotificationRequest {
+    to: Object<To>,
+    title: Option<String>,
+    body: Option<String>,
+    #[serde(default)]
+    data: BTreeMap<String, String>,
+    image: Option<String>,
+    link: Option<String>,
+    channels: Option<Vec<ChannelKind>>,
+    #[serde(default)]
+    lane: Lane,
+    ttl: Option<u64>,
+    send_at: Option<String>,
+    collapse_key: Option<String>,
+    #[serde(default)]
+    fcm: Map<String, Value>,
+    #[serde(default)]
+    validate_only: bool,
+    project: Option<Credential>,
+}
+
+/// For whom: exactly one of these.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct To {
+    user: Option<UserId>,
+    users: Option<Vec<UserId>>,
+    device: Option<Object<DeviceOf>>,
+    token: Option<String>,
+    fid: Option<String>,
+    fcm_topic: Option<String>,
+    fcm_condition: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeviceOf {
+    user: UserId,
+    device: DeviceId,
+}
+
+impl NotificationRequest {
+    /// The notification that is asked for, with a new id.
+    pub(super) fn check(
+        self,
+        app: AppId,
+        now: Timestamp,
+        chance: &dyn Chance,
+        projects: &Projects,
+    ) -> Result<Notification, Problem> {
+        let recipients = self.to.0.check(self.project, projects)?;
+        let message = Message {
+            title: self.title,
+            body: self.body,
+            image: self.image,
+            link: self.link,
+            data: self.data,
+            collapse_key: self.collapse_key,
+            fcm: self.fcm,
+            validate_only: self.validate_only,
+        };
+        message.check()?;
+        if self.channels.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Problem::value("channels", "is empty; leave it out to use all that a user has"));
+        }
+        let send_at = self.send_at.map(|text| time::parse("send_at", &text)).transpose()?;
+        if let Some(send_at) = send_at {
+            check_send_at(send_at, now)?;
+        }
+        Ok(Notification {
+            id: NotificationId::new(now, chance.ten_bytes()),
+            app,
+            recipients,
+            message: Arc::new(message),
+            lane: self.lane,
+            channels: self.channels,
+            ttl_ms: ttl_ms(self.ttl.unwrap_or(limits::TTL_S_DEFAULT))?,
+            send_at,
+        })
+    }
+}
+
+impl To {
+    fn check(self, project: Option<Credential>, projects: &Projects) -> Result<Recipients, Problem> {
+        self.expect_one()?;
+        let literal = [
+            ("token", self.token),
+            ("fid", self.fid),
+            ("fcm_topic", self.fcm_topic),
+            ("fcm_condition", self.fcm_condition),
+        ];
+        if let Some((kind, Some(address))) = literal.into_iter().find(|(_, address)| address.is_some()) {
+            let target = Target::new(kind, address)
+                .map_err(|invalid| Problem::invalid_at(format!("to.{kind}"), &invalid))?;
+            let credential = projects.resolve(project)?;
+            return Ok(Recipients::Literal { channel: ChannelKind::Fcm, credential, target });
+        }
+        if project.is_some() {
+            let problem = "is of no use here: each device has the project that it was registered with";
+            return Err(Problem::value("project", problem));
+        }
+        match (self.user, self.users, self.device) {
+            (Some(user), _, _) => Ok(Recipients::users(vec![user])?),
+            (None, Some(users), _) => Ok(Recipients::users(users)?),
+            (None, None, Some(Object(DeviceOf { user, device }))) => Ok(Recipients::Device { user, device }),
+            (None, None, None) => Err(Problem::value("to", "names nobody")),
+        }
+    }
+
+    fn expect_one(&self) -> Result<(), Problem> {
+        let all = [
+            ("user", self.user.is_some()),
+            ("users", self.users.is_some()),
+            ("device", self.device.is_some()),
+            ("token", self.token.is_some()),
+            ("fid", self.fid.is_some()),
+            ("fcm_topic", self.fcm_topic.is_some()),
+            ("fcm_condition", self.fcm_condition.is_some()),
+        ];
+        let named: Vec<&str> = all.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| *name).collect();
+        match named.as_slice() {
+            [_] => Ok(()),
+            [] => {
+                let known: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+                Err(Problem::value("to", format!("names nobody: give one of {}", known.join(", "))))
+            }
+            several => Err(Problem::value(
+                "to",
+                format!("must hold exactly one field; it holds {}", several.join(", ")),
+            )),
+        }
+    }
+}

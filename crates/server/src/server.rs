@@ -1,0 +1,180 @@
+//! A server from start to stop.
+//!
+//! Start: bind the port, open the backends, make the first key if there is none, start the engine, serve. Stop is the
+//! same backwards: no more connections, requests finish, the engine drains, the store is closed.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use pabal_core::chance::{Chance, SeededChance};
+use pabal_core::clock::{Clock, SystemClock};
+use pabal_core::seam::{History, Ledger, Store};
+use pabal_engine::{Engine, Parts};
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::api::{self, Api, Projects};
+use crate::auth::Gate;
+use crate::config::Config;
+use crate::keys;
+use crate::serve::Serving;
+use crate::shape::Misfit;
+use crate::wiring::{self, ProjectReport};
+
+/// How often to look whether the store is closed, and for how long at most.
+const CLOSED_POLL: Duration = Duration::from_millis(1);
+const CLOSED_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why a server does not start. Each says what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A value of the configuration turned out to be of no use.
+    #[error("configuration: {0}")]
+    Config(#[from] Misfit),
+    /// The port can't be listened on.
+    #[error("can't listen on {address}: {source}{}", hint(.source))]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A backend can't be opened, or does not answer.
+    #[error("can't use {what}: {source}")]
+    Backend {
+        /// The key of the configuration and its URL without secrets.
+        what: String,
+        /// What the backend said.
+        source: pabal_core::Error,
+    },
+}
+
+fn hint(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            ". Another program listens there: stop it, or choose another port with listen (PABAL_LISTEN), \
+             as 127.0.0.1:8081, or port 0 for a free one"
+        }
+        std::io::ErrorKind::PermissionDenied => ". Ports below 1024 need privileges: choose a higher one",
+        std::io::ErrorKind::AddrNotAvailable => ". This machine has no such address: 0.0.0.0 is all it has",
+        _ => "",
+    }
+}
+
+/// Starts servers.
+#[derive(Debug)]
+pub struct Server;
+
+/// A server that runs. Dropped without [`Running::stop`], it stops where it is, as in a crash; nothing is lost.
+pub struct Running {
+    serving: Serving,
+    engine: Arc<Engine>,
+    history: Arc<dyn History>,
+    opened: Opened,
+    first_key: Option<SecretString>,
+    projects: Vec<ProjectReport>,
+}
+
+impl Server {
+    /// Starts a server; it answers from the moment this returns.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(config: Config) -> Result<Running, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let chance: Arc<dyn Chance> = Arc::new(SeededChance::from_os());
+        let listen = |source| StartError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let wired = wiring::wire(&config, &clock, &chance).await?;
+        let failed = |source| StartError::Backend {
+            what: format!("store '{}'", wiring::shown(&config.store)),
+            source,
+        };
+
+        let configured =
+            config.api_key.as_ref().map(|key| keys::admin_record(key, "configured key", &*clock));
+        let first_key = match configured {
+            Some(_) => None,
+            None => keys::first_key(&*wired.store, &*clock).await.map_err(failed)?,
+        };
+        let opened = Opened { ledger: Arc::downgrade(&wired.ledger), store: Arc::downgrade(&wired.store) };
+        let parts = Parts {
+            ledger: wired.ledger,
+            pauses: wired.store.clone(),
+            channels: wired.channels,
+            clock: Arc::clone(&clock),
+            chance: Arc::clone(&chance),
+        };
+        let engine = Engine::start(parts, config.engine_config()?).await.map_err(failed)?;
+        let engine = Arc::new(engine);
+        let history: Arc<dyn History> = wired.store.clone();
+        let router = api::router(Arc::new(Api {
+            engine: Arc::clone(&engine),
+            store: wired.store,
+            clock,
+            chance,
+            gate: Gate::new(configured, config.http.requests_in_flight_per_key_max),
+            projects: Projects::new(&config.fcm),
+            places: Arc::new(Semaphore::new(config.http.requests_in_flight_max)),
+            body_timeout: Duration::from_millis(config.http.body_timeout_ms),
+            request_timeout: Duration::from_millis(config.http.request_timeout_ms),
+        }));
+        let serving = Serving::start(listener, router, &config.http).map_err(listen)?;
+        tracing::info!(address = %serving.address, "listening");
+        Ok(Running { serving, engine, history, opened, first_key, projects: wired.projects })
+    }
+}
+
+impl Running {
+    /// Where the API listens.
+    pub fn address(&self) -> SocketAddr {
+        self.serving.address
+    }
+
+    /// The admin key that this start made, because there was none. It is shown once and kept nowhere.
+    pub fn first_key(&self) -> Option<&SecretString> {
+        self.first_key.as_ref()
+    }
+
+    /// Where each project sends.
+    pub fn projects(&self) -> &[ProjectReport] {
+        &self.projects
+    }
+
+    /// What happened so far, for programs that run a server inside themselves.
+    pub fn history(&self) -> Arc<dyn History> {
+        Arc::clone(&self.history)
+    }
+
+    /// Stops in order: no new connections, requests finish, attempts in flight finish and are settled, and the store is
+    /// closed: another process may open it.
+    pub async fn stop(self) {
+        let Self { serving, engine, history, opened, .. } = self;
+        serving.stop().await;
+        engine.drain().await;
+        drop((engine, history));
+        opened.closed().await;
+    }
+}
+
+/// What is open as long as anybody holds it.
+struct Opened {
+    ledger: Weak<dyn Ledger>,
+    store: Weak<dyn Store>,
+}
+
+impl Opened {
+    /// Waits until nobody holds it any more. The engine's tasks let go of it at their next turn.
+    async fn closed(self) {
+        let closed = async {
+            while self.ledger.strong_count() + self.store.strong_count() > 0 {
+                tokio::time::sleep(CLOSED_POLL).await;
+            }
+        };
+        if tokio::time::timeout(CLOSED_DEADLINE, closed).await.is_err() {
+            tracing::warn!("the store is still held by a task; it closes with the process");
+        }
+    }
+}
