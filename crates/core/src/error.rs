@@ -64,6 +64,14 @@ impl Error {
         self.temporary
     }
 
+    /// What went wrong, for people, with its cause; without what was being done.
+    pub fn message(&self) -> String {
+        match &self.source {
+            Some(source) => format!("{}: {source}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     /// What was being done.
     pub fn operation(&self) -> &'static str {
         self.operation
@@ -72,11 +80,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.operation, self.message)?;
-        if let Some(source) = &self.source {
-            write!(f, ": {source}")?;
-        }
-        Ok(())
+        write!(f, "{}: {}", self.operation, self.message())
     }
 }
 

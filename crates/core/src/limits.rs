@@ -63,6 +63,9 @@ pub const ABANDONED_MAX: u32 = 5;
 /// How many suspects are claimed at once, by how often they were abandoned beyond [`SUSPECT_AFTER`].
 pub const SUSPECT_BATCHES: [usize; 3] = [64, 8, 1];
 
+/// How long what can't be read waits before it is looked at again: a newer program may be able to.
+pub const UNREADABLE_RETRY_MS: u64 = 60 * 60 * 1000;
+
 /// Characters kept of what a provider said about an attempt.
 pub const DETAIL_CHARS_MAX: usize = 300;
 

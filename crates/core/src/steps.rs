@@ -40,11 +40,14 @@ where
 {
     let (items, work) = accept_records(records, batch).await?;
     enqueue(queue, &work).await?;
-    let taken = match take {
-        Some(claim) => self::claim(queue, records, claim).await?.0.work,
-        None => Vec::new(),
+    let (taken, waiting) = match take {
+        Some(claim) => {
+            let (claimed, _) = self::claim(queue, records, claim).await?;
+            (claimed.work, claimed.waiting)
+        }
+        None => (Vec::new(), Vec::new()),
     };
-    Ok(Accepted { items, taken })
+    Ok(Accepted { items, taken, waiting })
 }
 
 /// The store's half of an accept: the answers, and what is then to be enqueued.
@@ -98,28 +101,41 @@ where
 {
     let loaded = if leased.leases.is_empty() { Vec::new() } else { records.load(&leased.leases).await? };
     expect_one_each("load", leased.leases.len(), loaded.len())?;
-    let (mut work, mut settles, mut dropped) = (Vec::with_capacity(loaded.len()), Vec::new(), 0);
+    let (mut work, mut settles) = (Vec::with_capacity(loaded.len()), Vec::new());
+    let (mut dropped, mut unreadable) = (0, 0);
     for (lease, loaded) in leased.leases.into_iter().zip(loaded) {
-        match loaded {
-            Loaded::Content(content) => work.push(Work { lease, content }),
-            Loaded::Settled(then) => settles.push(QueueSettle { lease, then }),
+        let then = match loaded {
+            Loaded::Content(content) => match content.other_route(&lease.route) {
+                // It is claimed again on its new route, whose permits, pauses and lane hold for it.
+                Some(route) => Then::Retry { in_ms: 0, route },
+                None => {
+                    work.push(Work { lease, content });
+                    continue;
+                }
+            },
+            Loaded::Settled(then) => then,
+            Loaded::Unreadable => {
+                unreadable += 1;
+                Then::Retry { in_ms: limits::UNREADABLE_RETRY_MS, route: lease.route.clone() }
+            }
             Loaded::Unknown => {
                 dropped += 1;
-                settles.push(QueueSettle { lease, then: Then::Done });
+                Then::Done
             }
-        }
+        };
+        settles.push(QueueSettle { lease, then });
     }
-    let soonest_retry =
-        settles.iter().filter_map(|settle| retry_of(&settle.then)).map(|(_, in_ms)| in_ms).min();
     if !settles.is_empty() {
         queue.settle(&settles).await?;
     }
     Ok(Claimed {
         work,
-        next_due_in_ms: [leased.next_due_in_ms, soonest_retry].into_iter().flatten().min(),
+        next_due_in_ms: leased.next_due_in_ms,
         suspects_waiting: leased.suspects_waiting,
         server_now: leased.server_now,
         dropped,
+        unreadable,
+        waiting: settles.iter().filter_map(|settle| retry_of(&settle.then)).collect(),
     })
 }
 

@@ -35,7 +35,9 @@ impl RetryPolicy {
 /// What has happened to the delivery before this outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct History {
-    /// Attempts that count against [`RetryPolicy::attempts_max`].
+    /// Attempts made: what backoff grows with.
+    pub attempts: u32,
+    /// Those that count against [`RetryPolicy::attempts_max`].
     pub counted: u32,
     /// Milliseconds until its time to live ends.
     pub remaining_ms: u64,
@@ -77,7 +79,9 @@ pub fn judge(outcome: &Outcome, history: History, policy: &RetryPolicy, unit: f6
     let dead = |reason, mark| Verdict { next: Next::Dead(reason), mark, pause: None };
     match *outcome {
         Outcome::Delivered => plain(Next::Complete),
-        Outcome::NotSent | Outcome::Unknown => retry(0),
+        // What never left says nothing about the delivery: an outage of the line burns no attempts.
+        Outcome::NotSent => plain(wait_or_expire(history, backoff_ms(history, policy, 0, unit), false)),
+        Outcome::Unknown => retry(0),
         Outcome::Unavailable { retry_after_ms } => retry(retry_after_ms.unwrap_or(0)),
         Outcome::Throttled { retry_after_ms, scope } => retry(retry_after_ms.unwrap_or(match scope {
             ThrottleScope::Device => 0,
@@ -99,7 +103,11 @@ fn retry_or_end(history: History, policy: &RetryPolicy, floor_ms: u64, unit: f64
     if failures >= policy.attempts_max {
         return Next::Dead(Reason::AttemptsExhausted);
     }
-    wait_or_expire(history, policy.backoff.delay_ms(failures, floor_ms, unit), true)
+    wait_or_expire(history, backoff_ms(history, policy, floor_ms, unit), true)
+}
+
+fn backoff_ms(history: History, policy: &RetryPolicy, floor_ms: u64, unit: f64) -> u64 {
+    policy.backoff.delay_ms(history.attempts.saturating_add(1), floor_ms, unit)
 }
 
 fn wait_or_expire(history: History, delay_ms: u64, counted: bool) -> Next {
@@ -117,7 +125,7 @@ mod tests {
     }
 
     fn check(outcome: Outcome, counted: u32, expect: Next) {
-        let history = History { counted, remaining_ms: 3_600_000 };
+        let history = History { attempts: counted, counted, remaining_ms: 3_600_000 };
         assert_eq!(judge(&outcome, history, &policy(), 0.5).next, expect, "{outcome:?}");
     }
 
@@ -125,7 +133,8 @@ mod tests {
     fn each_outcome_has_its_verdict() {
         let retry = |delay_ms| Next::Retry { delay_ms, counted: true };
         check(Outcome::Delivered, 0, Next::Complete);
-        check(Outcome::NotSent, 0, retry(500));
+        check(Outcome::NotSent, 0, Next::Retry { delay_ms: 500, counted: false });
+        check(Outcome::NotSent, 4, Next::Retry { delay_ms: 8000, counted: false });
         check(Outcome::Unknown, 1, retry(1000));
         check(Outcome::Unavailable { retry_after_ms: None }, 2, retry(2000));
         check(Outcome::Unavailable { retry_after_ms: Some(9000) }, 0, retry(9000));
@@ -140,8 +149,9 @@ mod tests {
 
     #[test]
     fn only_the_providers_word_marks_a_device() {
-        let mark =
-            |outcome| judge(&outcome, History { counted: 0, remaining_ms: 1 << 40 }, &policy(), 0.0).mark;
+        let mark = |outcome| {
+            judge(&outcome, History { attempts: 0, counted: 0, remaining_ms: 1 << 40 }, &policy(), 0.0).mark
+        };
         assert_eq!(mark(Outcome::Unregistered), Some(MarkKind::Retired));
         assert_eq!(mark(Outcome::SenderMismatch), Some(MarkKind::Retired));
         assert_eq!(mark(Outcome::MalformedTarget), Some(MarkKind::Quarantined));
@@ -152,7 +162,8 @@ mod tests {
     #[test]
     fn a_refused_credential_burns_no_attempt_and_kills_nothing() {
         let outcome = Outcome::CredentialInvalid { scope: CredentialScope::Platform };
-        let verdict = judge(&outcome, History { counted: 4, remaining_ms: 1 << 40 }, &policy(), 0.9);
+        let verdict =
+            judge(&outcome, History { attempts: 4, counted: 4, remaining_ms: 1 << 40 }, &policy(), 0.9);
         assert_eq!(verdict.next, Next::Retry { delay_ms: 60_000, counted: false });
         assert_eq!(verdict.pause, Some(CredentialScope::Platform));
     }
@@ -161,7 +172,7 @@ mod tests {
         #[test]
         fn retry_after_is_never_clamped_down(after in 0u64..1 << 40, counted in 0u32..4, unit in 0f64..1.0) {
             let outcome = Outcome::Unavailable { retry_after_ms: Some(after) };
-            let history = History { counted, remaining_ms: u64::MAX };
+            let history = History { attempts: counted, counted, remaining_ms: u64::MAX };
             match judge(&outcome, history, &policy(), unit).next {
                 Next::Retry { delay_ms, .. } => prop_assert!(delay_ms >= after),
                 other => prop_assert!(false, "{other:?}"),
@@ -171,7 +182,7 @@ mod tests {
         #[test]
         fn no_retry_lies_at_or_beyond_the_expiry(after in 0u64..1 << 20, remaining in 0u64..1 << 20, unit in 0f64..1.0) {
             let outcome = Outcome::Unavailable { retry_after_ms: Some(after) };
-            match judge(&outcome, History { counted: 0, remaining_ms: remaining }, &policy(), unit).next {
+            match judge(&outcome, History { attempts: 0, counted: 0, remaining_ms: remaining }, &policy(), unit).next {
                 Next::Retry { delay_ms, .. } => prop_assert!(delay_ms < remaining),
                 next => prop_assert_eq!(next, Next::Expire),
             }
@@ -179,7 +190,7 @@ mod tests {
 
         #[test]
         fn the_budget_is_finite(unit in 0f64..1.0) {
-            let history = |counted| History { counted, remaining_ms: u64::MAX };
+            let history = |counted| History { attempts: counted, counted, remaining_ms: u64::MAX };
             let retries = (0..100).take_while(|counted| matches!(
                 judge(&Outcome::Unknown, history(*counted), &policy(), unit).next, Next::Retry { .. }
             )).count();

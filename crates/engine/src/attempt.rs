@@ -26,8 +26,6 @@ pub(crate) struct Attempt {
     pub(crate) lease_ends: Instant,
     /// When the content was read: `remaining_ms` counts from here.
     pub(crate) loaded: Instant,
-    /// Whether the route is held and this is its probe.
-    pub(crate) is_probe: bool,
 }
 
 /// What is to be done with a leased delivery.
@@ -61,7 +59,7 @@ fn start(shared: &Shared, attempt: &Attempt) -> Start {
     if attempt.lease.abandoned >= limits::ABANDONED_MAX {
         return Start::End(EndAs { state: DeliveryState::Dead, reason: Reason::Abandoned });
     }
-    let held = shared.pauses.is_held(&content.route) && !attempt.is_probe;
+    let held = shared.pauses.is_held(&content.route) && !attempt.permit.is_probe();
     let lease_is_short = Instant::now() + deadline > attempt.lease_ends;
     if held || lease_is_short || !shared.health.is_good() || shared.phase() != Phase::Running {
         return Start::Release;
@@ -126,7 +124,11 @@ fn judge_attempt(shared: &Shared, attempt: &Attempt, report: &Report) -> Verdict
         Way::Channel { channel, .. } => shared.config.retry_of(*channel),
         Way::FanOut => &shared.config.retry_default,
     };
-    let history = History { counted: attempt.content.counted, remaining_ms: remaining_ms(attempt) };
+    let history = History {
+        attempts: attempt.content.attempts,
+        counted: attempt.content.counted,
+        remaining_ms: remaining_ms(attempt),
+    };
     judge(&report.outcome, history, policy, shared.chance.unit())
 }
 
@@ -138,13 +140,11 @@ async fn follow(shared: &Shared, attempt: &Attempt, report: &Report, verdict: &V
             let reason = report.detail.as_deref().or(report.code.as_deref()).unwrap_or("credential refused");
             shared.pauses.hold(route, scope, reason, &shared.wakes.known(), &*shared.clock).await
         }
-        None if proves_the_credential(&report.outcome) => match shared.pauses.release(route).await {
-            Ok(freed) => {
-                freed.iter().for_each(|route| shared.wakes.wake(route, 0));
-                Ok(())
-            }
-            Err(error) => Err(error),
-        },
+        None if proves_the_credential(&report.outcome) => {
+            let (freed, written) = shared.pauses.release(route).await;
+            freed.iter().for_each(|route| shared.wakes.wake(route, 0));
+            written
+        }
         None => Ok(()),
     };
     if let Err(error) = followed {

@@ -2,6 +2,7 @@
 //! queue delays, and never fails what the store has already recorded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pabal_core::chance::Chance;
@@ -20,6 +21,10 @@ const LAYOUT: u32 = 1;
 /// How long something must be overdue before its absence from the queue counts as a gap: longer than an enqueue that
 /// is still under way takes.
 const OVERDUE_BY_MS: u64 = 30_000;
+
+/// How often a queue is asked to settle what is recorded, and how long between two tries.
+const SETTLE_TRIES: usize = 3;
+const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Any queue over any store.
 pub struct Composite {
@@ -41,8 +46,16 @@ impl Composite {
         }
     }
 
-    /// Settles the queue after the record. What fails here is settled from the record when its lease has ended.
+    /// Settles the queue after the record. What fails here, after some tries, is settled from the record when its lease
+    /// has ended.
     async fn settle_queue(&self, settles: &[QueueSettle]) -> Vec<Settle> {
+        for _ in 1..SETTLE_TRIES {
+            match self.queue.settle(settles).await {
+                Ok(answers) => return answers,
+                Err(error) => tracing::debug!(%error, "the queue is asked again"),
+            }
+            tokio::time::sleep(SETTLE_PAUSE).await;
+        }
         match self.queue.settle(settles).await {
             Ok(answers) => answers,
             Err(error) => {
@@ -57,13 +70,21 @@ impl Composite {
         let open = self.records.scan_open(scan.rebuild, None, max).await?;
         let work: Vec<QueueItem> = open.iter().map(|open| open.item.clone()).collect();
         steps::enqueue(&*self.queue, &work).await?;
-        let rebuilding = open.len() == max;
-        scan.rebuild = if rebuilding { key_of_last(&open) } else { None };
-        if !rebuilding {
+        let repaired = work.len() as u64;
+        let waiting = steps::waiting(&work);
+        if open.len() == max {
+            scan.rebuild = key_of_last(&open);
+            return Ok(Reconciled { repaired, waiting, rebuilding: true, scan });
+        }
+        scan.rebuild = None;
+        // What was enqueued first tells whether the queue was wiped once more since: then it begins again.
+        let first = self.records.scan_open(None, None, max).await?;
+        let wiped_again = !self.repair(&first).await?.is_empty();
+        if !wiped_again {
             self.queue.open_generation(Generation(self.chance.next_u64())).await?;
             tracing::info!("the queue is complete");
         }
-        Ok(Reconciled { repaired: work.len() as u64, waiting: steps::waiting(&work), rebuilding, scan })
+        Ok(Reconciled { repaired, waiting, rebuilding: wiped_again, scan })
     }
 
     /// Puts back what of `open` the queue does not hold.
@@ -85,7 +106,7 @@ impl Ledger for Composite {
     async fn accept(&self, batch: Vec<Acceptance>, _take: Option<Claim>) -> Result<Accepted> {
         let (items, work) = steps::accept_records(&*self.records, &batch).await?;
         self.enqueue(&work).await;
-        Ok(Accepted { items, taken: Vec::new() })
+        Ok(Accepted { items, taken: Vec::new(), waiting: Vec::new() })
     }
 
     async fn claim(&self, claim: Claim) -> Result<Claimed> {

@@ -4,29 +4,30 @@
 //! Suspects (work whose processes kept dying) run apart: the other attempts finish first, then suspects alone, for at
 //! most a tenth of the time, so that one poison message takes nobody with it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pabal_core::Result;
-use pabal_core::limits;
-use pabal_core::route::{Route, Way};
+use pabal_core::route::Route;
 use pabal_core::seam::{Claim, Claimed, Content, Lease, Want, Work};
 use tokio::time::Instant;
 
+use crate::admission::{self, Permitted};
 use crate::attempt::{self, Attempt};
 use crate::fanout::{self, FanOut};
 use crate::pauses::Allowance;
-use crate::permits::Permit;
 use crate::shared::{Phase, Shared};
 
 /// How much longer than a round of suspects the others have to themselves.
 const OTHERS_TO_SUSPECTS: u32 = 9;
+/// The least time between two rounds of suspects: one in which all had to be given back takes no time at all.
+const SUSPECTS_APART_LEAST: Duration = Duration::from_millis(100);
 
 /// Dispatches until the engine drains.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut next_suspects: Option<Instant> = None;
+    let mut turn = 0usize;
     let mut next_look = Instant::now() + idle_poll(&shared);
     loop {
         if shared.phase() != Phase::Running {
@@ -44,7 +45,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         let returned = shared.permits.returned();
         let mut returned = std::pin::pin!(returned);
         returned.as_mut().enable();
-        let permits = if shared.health.is_good() { take_permits(&shared) } else { Permitted::new() };
+        turn = turn.wrapping_add(1);
+        let permits = if shared.health.is_good() { admission::due(&shared, turn) } else { Permitted::new() };
         if permits.is_empty() {
             if let Some(suspended) = shared.health.suspended_until() {
                 next_look = next_look.min(suspended);
@@ -66,52 +68,12 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// The permits of each route that is due.
-pub(crate) type Permitted = BTreeMap<Route, Vec<Permit>>;
-
-/// Takes what permits there are for the routes that are due now; a held route gets one, when its probe is.
-fn take_permits(shared: &Arc<Shared>) -> Permitted {
-    let fits = |route: &Route| may_claim(shared, route);
-    let mut permitted = Permitted::new();
-    let mut left = limits::CLAIM_MAX;
-    for route in shared.wakes.take_due(fits) {
-        let max = match shared.pauses.allowance(&route) {
-            Allowance::All => left,
-            Allowance::Probe => left.min(1),
-            Allowance::NoneUntil(_) => 0,
-        };
-        let permits = shared.permits.take(&route, max.min(capacity(shared, &route)));
-        if permits.is_empty() {
-            shared.wakes.wake(&route, 0);
-            continue;
-        }
-        left -= permits.len();
-        permitted.insert(route, permits);
-    }
-    permitted
-}
-
-fn may_claim(shared: &Shared, route: &Route) -> bool {
-    let allowed = !matches!(shared.pauses.allowance(route), Allowance::NoneUntil(_));
-    allowed && shared.permits.any_free(route) && capacity(shared, route) > 0
-}
-
-/// How many a route's channel can take; fan-outs need no channel.
-pub(crate) fn capacity(shared: &Shared, route: &Route) -> usize {
-    match &route.way {
-        Way::FanOut => usize::MAX,
-        Way::Channel { channel, credential, .. } => {
-            shared.channels.get(channel).map_or(0, |channel| channel.capacity(credential))
-        }
-    }
-}
-
 fn idle_poll(shared: &Shared) -> Duration {
     Duration::from_millis(shared.config.idle_poll_ms)
 }
 
 fn sleep_until(shared: &Shared, next_suspects: Option<Instant>, next_look: Instant) -> Instant {
-    let due = shared.wakes.next_due(|route| may_claim(shared, route));
+    let due = shared.wakes.next_due(|route| admission::may_claim(shared, route));
     let known = shared.wakes.known();
     let probe = known.iter().filter_map(|route| match shared.pauses.allowance(route) {
         Allowance::NoneUntil(at) => Some(at),
@@ -142,7 +104,7 @@ async fn ordinary(shared: &Arc<Shared>, permits: Permitted) -> bool {
     let began = Instant::now();
     match claim(shared, Want::Ordinary(want)).await {
         Ok(claimed) => {
-            shared.health.resume();
+            shared.health.claim_succeeded();
             for route in permits.keys() {
                 if let Some(in_ms) = claimed.next_due_in_ms {
                     shared.wakes.wake(route, in_ms);
@@ -154,27 +116,36 @@ async fn ordinary(shared: &Arc<Shared>, permits: Permitted) -> bool {
         }
         Err(error) => {
             tracing::error!(%error, "nothing could be claimed; the next claim is a probe");
-            shared.health.suspend();
+            shared.health.claim_failed();
             permits.keys().for_each(|route| shared.wakes.wake(route, 0));
             false
         }
     }
 }
 
-/// One round of suspects: what is in flight finishes, then suspects run alone. Answers when the next may begin.
+/// One round of suspects: what is in flight finishes, then suspects run alone. Answers when the next may begin: at most
+/// a tenth of the time is theirs, waiting for the others included.
 async fn suspects(shared: &Arc<Shared>) -> Option<Instant> {
     let began = Instant::now();
-    shared.quiet.store(true, Ordering::SeqCst);
-    shared.permits.idle().await;
-    shared.quiet.store(false, Ordering::SeqCst);
+    let quiet = Quiet::new(shared);
+    let another =
+        |waited: Duration| Some(Instant::now() + (waited * OTHERS_TO_SUSPECTS).max(SUSPECTS_APART_LEAST));
+    if !all_settled(shared).await {
+        tracing::warn!("suspects wait: what is in flight does not come to an end");
+        return another(began.elapsed());
+    }
+    let claiming = shared.permits.take_unrouted();
+    if shared.phase() != Phase::Running {
+        return None;
+    }
     let routes: Vec<Route> =
-        shared.wakes.known().into_iter().filter(|route| may_claim(shared, route)).collect();
+        shared.wakes.known().into_iter().filter(|route| admission::may_claim(shared, route)).collect();
     let claim_began = Instant::now();
     let claimed = match claim(shared, Want::Suspects(routes)).await {
         Ok(claimed) => claimed,
         Err(error) => {
             tracing::error!(%error, "suspects could not be claimed");
-            shared.health.suspend();
+            shared.health.claim_failed();
             return Some(Instant::now() + Duration::from_secs(1));
         }
     };
@@ -184,20 +155,49 @@ async fn suspects(shared: &Arc<Shared>) -> Option<Instant> {
     tracing::warn!(items = claimed.work.len(), "trying work apart whose processes kept dying");
     let mut permits = Permitted::new();
     for work in &claimed.work {
-        permits
-            .entry(work.lease.route.clone())
-            .or_default()
-            .extend(shared.permits.take(&work.lease.route, 1));
+        let permit = admission::suspects(shared, &work.lease.route, 1);
+        permits.entry(work.lease.route.clone()).or_default().extend(permit);
     }
     start(shared, claimed.work, permits, claim_began);
-    shared.permits.idle().await;
+    drop(claiming);
+    all_settled(shared).await;
+    drop(quiet);
     shared.wakes.wake_known();
-    Some(Instant::now() + began.elapsed() * OTHERS_TO_SUSPECTS)
+    another(began.elapsed())
+}
+
+/// While it lives, nothing but suspects begins, and what takes long stops where it can.
+struct Quiet<'a>(&'a Shared);
+
+impl<'a> Quiet<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.quiet.store(true, Ordering::SeqCst);
+        Self(shared)
+    }
+}
+
+impl Drop for Quiet<'_> {
+    fn drop(&mut self) {
+        self.0.quiet.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Waits until everything in flight is settled; gives up after the time that two attempts may take.
+async fn all_settled(shared: &Shared) -> bool {
+    let deadline = Duration::from_millis(shared.config.attempt_deadline_ms * 2);
+    tokio::time::timeout(deadline, shared.permits.idle()).await.is_ok()
 }
 
 async fn claim(shared: &Shared, want: Want) -> Result<Claimed> {
     let claim = Claim { want, worker: shared.worker, visibility_ms: shared.config.visibility_ms };
     let claimed = shared.ledger.claim(claim).await?;
+    shared.wakes.wake_all(&claimed.waiting);
+    if claimed.unreadable > 0 {
+        tracing::error!(
+            items = claimed.unreadable,
+            "stored deliveries can't be read; they are looked at again later"
+        );
+    }
     if claimed.dropped > 0 {
         tracing::warn!(
             dropped = claimed.dropped,
@@ -219,11 +219,10 @@ pub(crate) fn start(shared: &Arc<Shared>, work: Vec<Work>, mut permits: Permitte
         };
         match content {
             Content::Delivery(content) => {
-                let is_probe = shared.pauses.is_held(&content.route);
-                if is_probe {
+                if permit.is_probe() {
                     shared.pauses.probing(&content.route);
                 }
-                let attempt = Attempt { lease, content, permit, lease_ends, loaded: claimed_at, is_probe };
+                let attempt = Attempt { lease, content, permit, lease_ends, loaded: claimed_at };
                 tokio::spawn(attempt::run(Arc::clone(shared), attempt));
             }
             Content::FanOut(content) => {

@@ -1,15 +1,17 @@
 //! The engine's front: start, accept, end, redrive, drain.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
 use pabal_core::chance::Chance;
 use pabal_core::clock::Clock;
 use pabal_core::delivery::Reason;
 use pabal_core::limits;
-use pabal_core::route::{ChannelKind, Way};
+use pabal_core::route::ChannelKind;
 use pabal_core::seam::store::Pause;
 use pabal_core::seam::{
     Acceptance, Answer, Channel, Claim, EndSummary, Ledger, Pauses, Redriven, Selection, Want, Worker,
@@ -19,8 +21,9 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::admission;
 use crate::config::EngineConfig;
-use crate::dispatcher::{self, Permitted};
+use crate::dispatcher;
 use crate::health::Health;
 use crate::maintenance::{expirer, reconciler};
 use crate::pauses::PauseBook;
@@ -29,9 +32,6 @@ use crate::phase::PhaseGate;
 use crate::settler;
 use crate::shared::{Phase, Shared};
 use crate::wakes::Wakes;
-
-/// Permits of a route that one accept takes at most, to send what it accepts without another commit.
-const TAKE_PER_ROUTE_MAX: usize = 16;
 
 /// What an engine is made of.
 pub struct Parts {
@@ -54,6 +54,8 @@ pub struct Status {
     pub in_flight: usize,
     /// Whether the store takes no writes at the moment.
     pub store_fails: bool,
+    /// Whether a part of the engine has failed for good: nothing more is sent, and only a restart helps.
+    pub broken: bool,
     /// The routes that are held, and why.
     pub pauses: Vec<Pause>,
 }
@@ -91,43 +93,30 @@ impl Engine {
             settler,
             phases: PhaseGate::new(),
             quiet: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
         });
         for count in shared.ledger.counts().await? {
             shared.wakes.wake(&count.route, 0);
         }
         let tasks = vec![
-            tokio::spawn(settler::run(Arc::clone(&shared), inbox)),
-            tokio::spawn(dispatcher::run(Arc::clone(&shared))),
-            tokio::spawn(reconciler::run(Arc::clone(&shared))),
-            tokio::spawn(expirer::run(Arc::clone(&shared))),
+            supervised("settler", &shared, settler::run(Arc::clone(&shared), inbox)),
+            supervised("dispatcher", &shared, dispatcher::run(Arc::clone(&shared))),
+            supervised("reconciler", &shared, reconciler::run(Arc::clone(&shared))),
+            supervised("expirer", &shared, expirer::run(Arc::clone(&shared))),
         ];
         Ok(Self { shared, tasks: Mutex::new(tasks) })
     }
 
-    /// Accepts notifications, durably, before it answers.
+    /// Accepts notifications, durably, before it answers. Once begun it runs to its end even if the caller goes away: what
+    /// it leases on the way may be anybody's.
     ///
     /// # Errors
     /// If the store can't take them; then none of the batch is accepted.
     pub async fn accept(&self, batch: Vec<Acceptance>) -> Result<Vec<Answer>> {
-        let permits = self.permits_for_accept();
-        let take = (!permits.is_empty()).then(|| Claim {
-            want: Want::Ordinary(
-                permits.iter().map(|(route, permits)| (route.clone(), permits.len())).collect(),
-            ),
-            worker: self.shared.worker,
-            visibility_ms: self.shared.config.visibility_ms,
-        });
-        let began = Instant::now();
-        let accepted = self.shared.ledger.accept(batch, take).await.inspect_err(|error| {
-            if error.is_temporary() {
-                self.shared.health.suspend();
-            }
-        })?;
-        dispatcher::start(&self.shared, accepted.taken, permits, began);
-        for item in &accepted.items {
-            self.shared.wakes.wake_all(&item.waiting);
-        }
-        Ok(accepted.items.into_iter().map(|item| item.answer).collect())
+        let accepting = tokio::spawn(accept(Arc::clone(&self.shared), batch));
+        accepting.await.unwrap_or_else(|error| {
+            Err(Error::new(ErrorKind::Unexpected, "accept", "the accept was cut off").with_source(error))
+        })
     }
 
     /// Ends all open work of a selection, a bounded step at a time. What is under way is marked: it may still end
@@ -171,6 +160,7 @@ impl Engine {
         Status {
             in_flight: self.shared.permits.in_flight(),
             store_fails: !self.shared.health.is_good(),
+            broken: self.shared.broken.load(Ordering::SeqCst),
             pauses: self.shared.pauses.list(),
         }
     }
@@ -196,25 +186,6 @@ impl Engine {
             drop(task.await);
         }
     }
-
-    /// While the engine is idle enough, an accept leases what it inserts in the same commit. Once something is due
-    /// that waits for a permit, the dispatcher's own claims are the better batches.
-    fn permits_for_accept(&self) -> Permitted {
-        let shared = &self.shared;
-        let busy = shared.permits.in_flight() > shared.config.attempts_in_flight_max / 4;
-        if busy || shared.phase() != Phase::Running || !shared.health.is_good() {
-            return Permitted::new();
-        }
-        let ways_out =
-            shared.wakes.known().into_iter().filter(|route| matches!(route.way, Way::Channel { .. }));
-        let free = ways_out.filter(|route| !shared.pauses.is_held(route));
-        let taken = free.map(|route| {
-            let permits =
-                shared.permits.take(&route, TAKE_PER_ROUTE_MAX.min(dispatcher::capacity(shared, &route)));
-            (route, permits)
-        });
-        taken.filter(|(_, permits)| !permits.is_empty()).collect()
-    }
 }
 
 impl Drop for Engine {
@@ -224,4 +195,43 @@ impl Drop for Engine {
             task.abort();
         }
     }
+}
+
+/// Runs one of the engine's tasks. One that ends while the engine runs has failed: what is in flight ends too, instead of
+/// going out again with every lease that ends.
+fn supervised(
+    name: &'static str,
+    shared: &Arc<Shared>,
+    task: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        let ended = AssertUnwindSafe(task).catch_unwind().await;
+        if ended.is_err() || shared.phase() == Phase::Running {
+            tracing::error!(task = name, "a part of the engine has failed; restart the server");
+            shared.broken.store(true, Ordering::SeqCst);
+            shared.phases.advance_to(Phase::Cutting);
+        }
+    })
+}
+
+async fn accept(shared: Arc<Shared>, batch: Vec<Acceptance>) -> Result<Vec<Answer>> {
+    let permits = admission::for_accept(&shared, &batch);
+    let take = (!permits.is_empty()).then(|| Claim {
+        want: Want::Ordinary(permits.iter().map(|(route, permits)| (route.clone(), permits.len())).collect()),
+        worker: shared.worker,
+        visibility_ms: shared.config.visibility_ms,
+    });
+    let began = Instant::now();
+    let accepted = shared.ledger.accept(batch, take).await.inspect_err(|error| {
+        if error.is_temporary() {
+            shared.health.accept_failed();
+        }
+    })?;
+    dispatcher::start(&shared, accepted.taken, permits, began);
+    shared.wakes.wake_all(&accepted.waiting);
+    for item in &accepted.items {
+        shared.wakes.wake_all(&item.waiting);
+    }
+    Ok(accepted.items.into_iter().map(|item| item.answer).collect())
 }

@@ -57,7 +57,9 @@ pub(crate) async fn run(shared: Arc<Shared>, fan_out: FanOut) {
 async fn page_on(shared: &Shared, mut lease: Lease, content: &FanOutContent, mut lease_ends: Instant) -> End {
     let mut from = content.cursor.clone();
     loop {
-        if shared.phase() != Phase::Running || shared.is_quiet() || !shared.health.is_good() {
+        // A suspect is what the others make way for.
+        let makes_way = shared.is_quiet() && lease.abandoned < limits::SUSPECT_AFTER;
+        if shared.phase() != Phase::Running || makes_way || !shared.health.is_good() {
             return End::Stopped(lease);
         }
         match extended(shared, &lease, lease_ends).await {

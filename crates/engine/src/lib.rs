@@ -13,6 +13,7 @@
 pub mod composite;
 pub mod config;
 
+mod admission;
 mod attempt;
 mod dispatcher;
 mod engine;

@@ -78,34 +78,38 @@ impl PauseBook {
         {
             return Ok(());
         }
-        for held in known.iter().chain([route]).filter(|other| is_served_alike(route, other, scope)) {
-            if self.note(held, scope, reason, clock.now()) {
-                tracing::error!(route = %held, reason, "the credential was refused: the route is paused and probed");
-                let pause = Pause { route: held.clone(), reason: reason.to_owned(), since: clock.now() };
-                self.store.put_pause(&pause).await?;
-            }
+        let served = known.iter().chain([route]).filter(|other| is_served_alike(route, other, scope));
+        let since = clock.now();
+        let new: Vec<&Route> = served.filter(|held| self.note(held, scope, reason, since)).collect();
+        let mut written = Ok(());
+        for held in new {
+            tracing::error!(route = %held, reason, "the credential was refused: the route is paused and probed");
+            let pause = Pause { route: held.clone(), reason: reason.to_owned(), since };
+            written = written.and(self.store.put_pause(&pause).await);
         }
-        Ok(())
+        written
     }
 
-    /// A delivery went through on `route`: ends its pause, and those of the same cause.
-    pub(crate) async fn release(&self, route: &Route) -> Result<Vec<Route>> {
+    /// A delivery went through on `route`: ends its pause, and those of the same cause. Answers which, and whether the
+    /// store knows; if it does not, they are held and probed again after a restart.
+    pub(crate) async fn release(&self, route: &Route) -> (Vec<Route>, Result<()>) {
         let freed: Vec<Route> = {
             let mut held = self.lock();
-            let Some(scope) = held.get(route).map(|held| held.scope) else { return Ok(Vec::new()) };
+            let Some(scope) = held.get(route).map(|held| held.scope) else { return (Vec::new(), Ok(())) };
             let freed =
                 held.keys().filter(|other| is_served_alike(route, other, scope)).cloned().collect::<Vec<_>>();
             held.retain(|other, _| !freed.contains(other));
             freed
         };
+        let mut written = Ok(());
         for route in &freed {
             tracing::info!(%route, "the credential is accepted again: the route goes on");
-            self.store.clear_pause(route).await?;
+            written = written.and(self.store.clear_pause(route).await.map(drop));
         }
-        Ok(freed)
+        (freed, written)
     }
 
-    /// All pauses: route, reason, since when.
+    /// All pauses.
     pub(crate) fn list(&self) -> Vec<Pause> {
         let pause = |(route, held): (&Route, &Held)| Pause {
             route: route.clone(),

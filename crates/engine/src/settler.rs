@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pabal_core::seam::{Lease, SettledItem, Settlement};
-use pabal_core::{Error, Result};
 use tokio::sync::mpsc;
 
 use crate::permits::Permit;
@@ -72,6 +71,10 @@ pub(crate) async fn run(shared: Arc<Shared>, mut inbox: Inbox) {
         if !leases.is_empty() {
             release(&shared, leases).await;
         }
+        // Only once nothing waits: the leases of what still does may have ended, and a claim would hand it out again.
+        if inbox.0.is_empty() {
+            shared.health.settle_fails(false);
+        }
         drop(permits);
     }
 }
@@ -80,11 +83,7 @@ async fn settle(shared: &Shared, batch: Vec<Settlement>) {
     let mut pause = RETRY_FIRST;
     loop {
         let error = match shared.ledger.settle(batch.clone()).await {
-            Ok(items) => {
-                shared.health.settle_fails(false);
-                wake(shared, &items);
-                return;
-            }
+            Ok(items) => return wake(shared, &items),
             Err(error) => error,
         };
         if !error.is_temporary() && batch.len() > 1 {
@@ -108,10 +107,19 @@ async fn settle_singly(shared: &Shared, batch: Vec<Settlement>) {
     }
 }
 
+/// Gives leases back unused. Like outcomes they are kept while the store is away: a lease that ended instead would count
+/// as abandoned.
 async fn release(shared: &Shared, leases: Vec<Lease>) {
-    let released: Result<(), Error> = shared.ledger.release(leases.clone()).await;
-    if let Err(error) = released {
-        tracing::warn!(%error, leases = leases.len(), "leases were not released; they will end");
+    let mut pause = RETRY_FIRST;
+    while let Err(error) = shared.ledger.release(leases.clone()).await {
+        if !error.is_temporary() {
+            tracing::error!(%error, leases = leases.len(), "leases can't be released; they will end");
+            break;
+        }
+        shared.health.settle_fails(true);
+        tracing::warn!(%error, leases = leases.len(), "leases are not released yet");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY_LONGEST);
     }
     for lease in &leases {
         shared.wakes.wake(&lease.route, 0);

@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) phases: PhaseGate,
     /// Set while everything else finishes so that suspects can run apart: a fan-out stops at its next page.
     pub(crate) quiet: AtomicBool,
+    /// Set when one of the engine's tasks ended that should have gone on.
+    pub(crate) broken: AtomicBool,
 }
 
 impl Shared {

@@ -2,10 +2,11 @@
 //! or retries something earlier moves the route's time and wakes the dispatcher.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pabal_core::route::Route;
+use pabal_core::route::{Route, Way};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -14,6 +15,8 @@ use tokio::time::Instant;
 pub(crate) struct Wakes {
     due: Mutex<BTreeMap<Route, Option<Instant>>>,
     earlier: Notify,
+    /// Kept apart from the map, so that it can be asked while the map is looked through.
+    several_credentials: AtomicBool,
 }
 
 impl Wakes {
@@ -30,6 +33,7 @@ impl Wakes {
                 }
                 None => {
                     due.insert(route.clone(), Some(at));
+                    self.several_credentials.store(has_several_credentials(&due), Ordering::SeqCst);
                     true
                 }
             }
@@ -58,14 +62,14 @@ impl Wakes {
     /// is told anew.
     pub(crate) fn take_due(&self, fits: impl Fn(&Route) -> bool) -> Vec<Route> {
         let now = Instant::now();
-        let mut taken = Vec::new();
-        for (route, due) in self.lock().iter_mut() {
-            if due.is_some_and(|at| at <= now) && fits(route) {
-                *due = None;
-                taken.push(route.clone());
-            }
+        // `fits` may ask for the known routes: nothing is locked meanwhile.
+        let mut taken = self.due_by(|at| at <= now);
+        taken.retain(|(route, _)| fits(route));
+        let mut due = self.lock();
+        for (route, _) in &taken {
+            due.insert(route.clone(), None);
         }
-        taken
+        taken.into_iter().map(|(route, _)| route).collect()
     }
 
     /// All known routes.
@@ -73,9 +77,20 @@ impl Wakes {
         self.lock().keys().cloned().collect()
     }
 
+    /// Whether the known routes belong to more than one credential.
+    pub(crate) fn has_several_credentials(&self) -> bool {
+        self.several_credentials.load(Ordering::SeqCst)
+    }
+
     /// When the next of the routes that `fits` falls due.
     pub(crate) fn next_due(&self, fits: impl Fn(&Route) -> bool) -> Option<Instant> {
-        self.lock().iter().filter(|(route, _)| fits(route)).filter_map(|(_, due)| *due).min()
+        self.due_by(|_| true).into_iter().filter(|(route, _)| fits(route)).map(|(_, at)| at).min()
+    }
+
+    fn due_by(&self, wanted: impl Fn(Instant) -> bool) -> Vec<(Route, Instant)> {
+        let due = self.lock();
+        let known = due.iter().filter_map(|(route, at)| Some((route, (*at)?)));
+        known.filter(|(_, at)| wanted(*at)).map(|(route, at)| (route.clone(), at)).collect()
     }
 
     /// Waits until some route's time moves earlier.
@@ -86,4 +101,13 @@ impl Wakes {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Route, Option<Instant>>> {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn has_several_credentials(routes: &BTreeMap<Route, Option<Instant>>) -> bool {
+    let mut credentials = routes.keys().filter_map(|route| match &route.way {
+        Way::Channel { channel, credential, .. } => Some((channel, credential)),
+        Way::FanOut => None,
+    });
+    let first = credentials.next();
+    credentials.any(|other| Some(other) != first)
 }

@@ -3,7 +3,7 @@
 //!
 //! A backend proves itself with one line per suite in its integration binary, which makes each case an ordinary test:
 //!
-//! ```ignore
+//! ```text
 //! mod queue { pabal_testkit::queue_suite!(MyHarness::new()); }
 //! mod ledger { pabal_testkit::ledger_suite!(MyHarness::new().await); }
 //! ```

@@ -1,6 +1,7 @@
 //! The embedded server's clock. SQLite has no server whose clock could decide, so this one is anchored to the wall clock
-//! at start, follows the monotonic clock, and moves towards the wall clock by at most 1 %: a wall clock that is set
-//! back does not bring retries forward or let leases last for an hour. A step over a minute raises an alarm.
+//! at start, follows the monotonic clock, and moves towards the wall clock by at most 1 % of the time since it was last
+//! read: a wall clock that is set back does not bring retries forward or let leases last for an hour. A step over a
+//! minute raises an alarm.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -25,15 +26,15 @@ struct State {
     shown: Timestamp,
     /// Monotonic milliseconds since the start at that time.
     at_ms: i64,
-    /// Parts of a millisecond that may still be moved, in 1/[`SLEW`].
-    slack: i64,
+    /// What was left of the last millisecond that may be moved, in 1/[`SLEW`]: less than one, whatever time passes.
+    remainder: i64,
     alarmed: bool,
 }
 
 impl AnchoredClock {
     /// A clock that is anchored to `wall` now.
     pub fn new(wall: Arc<dyn Clock>) -> Self {
-        let state = State { shown: wall.now(), at_ms: 0, slack: 0, alarmed: false };
+        let state = State { shown: wall.now(), at_ms: 0, remainder: 0, alarmed: false };
         Self { wall, started: Instant::now(), state: Mutex::new(state) }
     }
 }
@@ -57,13 +58,12 @@ fn advanced(state: State, at_ms: i64, wall: Timestamp) -> State {
     let elapsed = (at_ms - state.at_ms).max(0);
     let steady = state.shown.plus_ms(elapsed);
     let off = wall.as_ms() - steady.as_ms();
-    let slack = (state.slack + elapsed).min(SLEW * ALARM_MS);
-    let may = slack / SLEW;
-    let moved = off.clamp(-may.min(elapsed), may);
+    let room = state.remainder + elapsed;
+    let may = room / SLEW;
     State {
-        shown: steady.plus_ms(moved),
+        shown: steady.plus_ms(off.clamp(-may, may)),
         at_ms: state.at_ms + elapsed,
-        slack: slack - moved.abs() * SLEW,
+        remainder: room % SLEW,
         alarmed: off.abs() > ALARM_MS,
     }
 }
@@ -75,7 +75,7 @@ mod tests {
     const START: i64 = 1_700_000_000_000;
 
     fn run(steps: impl IntoIterator<Item = (i64, i64)>) -> Vec<State> {
-        let mut state = State { shown: Timestamp::from_ms(START), at_ms: 0, slack: 0, alarmed: false };
+        let mut state = State { shown: Timestamp::from_ms(START), at_ms: 0, remainder: 0, alarmed: false };
         let step = |(at_ms, wall)| {
             state = advanced(state, at_ms, Timestamp::from_ms(wall));
             state
@@ -96,6 +96,22 @@ mod tests {
         assert_eq!((ahead[0].shown.as_ms(), ahead[0].alarmed), (START + 1010, true));
         let back = run([(1000, START + 1000 - hour)]);
         assert_eq!(back[0].shown.as_ms(), START + 990);
+    }
+
+    #[test]
+    fn a_long_good_run_saves_nothing_up_for_a_step() {
+        let minute = 60_000;
+        let good = (1..=100).map(|n| (n * minute, START + n * minute));
+        let (end, step) = (100 * minute, 59_000);
+        for (step, alarmed) in [(step, false), (-step, false), (minute + 2000, true), (-minute - 2000, true)]
+        {
+            let after = (1..=10).map(|s| (end + s * 1000, START + end + s * 1000 + step));
+            let states = run(good.clone().chain(after));
+            for (s, state) in (1..).zip(&states[100..]) {
+                let moved = state.shown.as_ms() - (START + end + s * 1000);
+                assert_eq!((moved, state.alarmed), (10 * s * step.signum(), alarmed), "{s} s after {step}");
+            }
+        }
     }
 
     #[test]

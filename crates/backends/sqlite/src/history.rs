@@ -14,6 +14,7 @@ use pabal_core::{Error, Result};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::errors::{corrupt, from_sqlite};
+use crate::reads::at_one_moment;
 use crate::rows::{notification_state_of, state_of, target_of, unsigned, word};
 
 /// The counters come last, in the order of [`DeliveryState::ALL`].
@@ -79,8 +80,16 @@ pub(crate) fn deliveries(
     found.map_err(|error| from_sqlite("deliveries", error))?.into_iter().map(Stored::view).collect()
 }
 
-/// One delivery of an app, with its attempts, oldest first.
+/// One delivery of an app, with its attempts, oldest first: both as they were at one moment.
 pub(crate) fn delivery(
+    connection: &Connection,
+    app: AppId,
+    id: DeliveryId,
+) -> Result<Option<(DeliveryView, Vec<AttemptView>)>> {
+    at_one_moment(connection, "delivery", || delivery_now(connection, app, id))
+}
+
+fn delivery_now(
     connection: &Connection,
     app: AppId,
     id: DeliveryId,
@@ -307,176 +316,4 @@ impl StoredAttempt {
 }
 
 #[cfg(test)]
-mod tests {
-    use pabal_core::ErrorKind;
-    use pabal_core::message::Message;
-    use pabal_core::notification::{NotificationState, Recipients};
-    use pabal_core::route::{ChannelKind, Lane};
-
-    use super::*;
-    use crate::rows::{notification_state_code, state_code};
-    use crate::store::testing::Db;
-
-    const APP: AppId = AppId::DEFAULT;
-    const OTHER_APP: AppId = AppId(2);
-
-    fn notification_id() -> NotificationId {
-        NotificationId::from_bytes([7; 16])
-    }
-
-    fn delivery_id(n: u8) -> DeliveryId {
-        DeliveryId::from_bytes([n; 16])
-    }
-
-    fn message() -> Message {
-        Message { title: Some("Prove your day".into()), ..Message::default() }
-    }
-
-    fn put_notification(db: &Db) {
-        let recipients = Recipients::Users(vec!["u".parse().unwrap()]);
-        let put = "INSERT INTO notifications VALUES (?1, 1, 'bulk', 5000, 90, ?2, ?3, ?4, 80)";
-        let channels = serde_json::to_string(&[ChannelKind::Fcm]).unwrap();
-        let recipients = serde_json::to_string(&recipients).unwrap();
-        let message = serde_json::to_string(&message()).unwrap();
-        db.connection
-            .execute(put, params![notification_id().as_bytes(), channels, recipients, message])
-            .unwrap();
-        let put = "INSERT INTO notification_states (id, state, due_at, expires_at, delivered, dead)
-            VALUES (?1, ?2, 90, 5090, 2, 1)";
-        let state = notification_state_code(NotificationState::Expanded);
-        db.connection.execute(put, params![notification_id().as_bytes(), state]).unwrap();
-    }
-
-    /// A delivery to a device, delivered at its first attempt.
-    fn put_delivered(db: &Db, id: DeliveryId) {
-        db.execute("INSERT OR IGNORE INTO routes VALUES (1, 'bulk/fcm/my-project/ios')");
-        let put = "INSERT INTO deliveries (id, app, notification, user, device, created_at)
-            VALUES (?1, 1, ?2, 'u', 'd', 81)";
-        db.connection.execute(put, params![id.as_bytes(), notification_id().as_bytes()]).unwrap();
-        let put = "INSERT INTO delivery_states (id, state, route, due_at, attempts, finished_at,
-                first_at, first_latency_ms, first_status, first_detail)
-            VALUES (?1, ?2, 1, 90, 1, 120, 100, 19, 200, 'projects/x/messages/1')";
-        let delivered = state_code(DeliveryState::Delivered);
-        db.connection.execute(put, params![id.as_bytes(), delivered]).unwrap();
-    }
-
-    #[test]
-    fn a_notification_reads_back_as_it_was_given_with_its_counts() {
-        let db = Db::new();
-        put_notification(&db);
-        let view = super::notification(&db.connection, APP, notification_id()).unwrap().unwrap();
-        assert_eq!(view.notification.recipients, Recipients::Users(vec!["u".parse().unwrap()]));
-        assert_eq!(*view.notification.message, message());
-        assert_eq!(view.notification.lane, Lane::Bulk);
-        assert_eq!(view.notification.channels, Some(vec![ChannelKind::Fcm]));
-        assert_eq!(
-            (view.notification.ttl_ms, view.notification.send_at),
-            (5000, Some(Timestamp::from_ms(90)))
-        );
-        assert_eq!((view.created_at.as_ms(), view.expires_at.as_ms()), (80, 5090));
-        assert_eq!(view.state, NotificationState::Expanded);
-        assert_eq!(view.counts, [(DeliveryState::Delivered, 2), (DeliveryState::Dead, 1)]);
-        assert_eq!(super::notification(&db.connection, OTHER_APP, notification_id()).unwrap(), None);
-    }
-
-    #[test]
-    fn a_delivery_that_arrived_at_once_has_a_whole_timeline() {
-        let db = Db::new();
-        put_delivered(&db, delivery_id(1));
-        let (view, timeline) = delivery(&db.connection, APP, delivery_id(1)).unwrap().unwrap();
-        assert_eq!((view.state, view.reason, view.attempts), (DeliveryState::Delivered, None, 1));
-        assert_eq!((view.due_at, view.finished_at), (None, Some(Timestamp::from_ms(120))));
-        assert_eq!(view.route.unwrap().to_string(), "bulk/fcm/my-project/ios");
-        let first = AttemptView {
-            number: 1,
-            at: Timestamp::from_ms(100),
-            outcome: OutcomeKind::Delivered,
-            status: Some(200),
-            code: None,
-            detail: Some("projects/x/messages/1".into()),
-            latency_ms: 19,
-        };
-        assert_eq!(timeline, [first]);
-        assert_eq!(delivery(&db.connection, OTHER_APP, delivery_id(1)).unwrap(), None);
-    }
-
-    #[test]
-    fn attempts_are_listed_oldest_first() {
-        let db = Db::new();
-        put_delivered(&db, delivery_id(1));
-        db.execute("UPDATE delivery_states SET attempts = 2, first_at = NULL");
-        db.execute(
-            "INSERT INTO attempts SELECT id, 2, 110, 'delivered', 200, NULL, 'name', 3 FROM deliveries",
-        );
-        db.execute(
-            "INSERT INTO attempts SELECT id, 1, 100, 'throttled', 429, 'QUOTA_EXCEEDED', NULL, 4 FROM deliveries",
-        );
-        let (_, timeline) = delivery(&db.connection, APP, delivery_id(1)).unwrap().unwrap();
-        let shown: Vec<_> = timeline.iter().map(|attempt| (attempt.number, attempt.outcome)).collect();
-        assert_eq!(shown, [(1, OutcomeKind::Throttled), (2, OutcomeKind::Delivered)]);
-        assert_eq!(timeline[0].code.as_deref(), Some("QUOTA_EXCEEDED"));
-    }
-
-    #[test]
-    fn every_kind_of_recipient_reads_back() {
-        let db = Db::new();
-        let put = "INSERT INTO deliveries (id, app, notification, user, target_kind, target, created_at)
-            VALUES (?1, 1, ?1, ?2, ?3, ?4, 1)";
-        let state = "INSERT INTO delivery_states (id, state, reason, due_at, finished_at)
-            VALUES (?1, ?2, 'no_device', 1, 1)";
-        let address = Target::FcmTopic("news".into());
-        let wanted = [
-            (delivery_id(1), Recipient::NoDevice { user: "u".parse().unwrap() }),
-            (delivery_id(2), Recipient::Literal(address)),
-        ];
-        for (id, recipient) in wanted {
-            let user = recipient.user().map(ToString::to_string);
-            let literal = user.is_none().then_some((2, "news")).unzip();
-            db.connection.execute(put, params![id.as_bytes(), user, literal.0, literal.1]).unwrap();
-            let undeliverable = state_code(DeliveryState::Undeliverable);
-            db.connection.execute(state, params![id.as_bytes(), undeliverable]).unwrap();
-            let (view, timeline) = delivery(&db.connection, APP, id).unwrap().unwrap();
-            assert_eq!((view.recipient, view.route, timeline), (recipient, None, vec![]));
-            assert_eq!(view.reason, Some(Reason::NoDevice));
-        }
-    }
-
-    #[test]
-    fn deliveries_are_paged_by_id() {
-        let db = Db::new();
-        (1..=5).for_each(|n| put_delivered(&db, delivery_id(n)));
-        let page = |app, after: Option<u8>, max| -> Vec<DeliveryId> {
-            let after = after.map(delivery_id);
-            let page = deliveries(&db.connection, app, notification_id(), after, max).unwrap();
-            page.into_iter().map(|view| view.id).collect()
-        };
-        assert_eq!(page(APP, None, 2), [delivery_id(1), delivery_id(2)]);
-        assert_eq!(page(APP, Some(2), 2), [delivery_id(3), delivery_id(4)]);
-        assert_eq!(page(APP, Some(4), 2), [delivery_id(5)]);
-        assert_eq!(page(OTHER_APP, None, 2), []);
-        assert_eq!(page(APP, None, usize::MAX).len(), 5);
-    }
-
-    #[test]
-    fn totals_are_in_order_and_skip_what_is_empty() {
-        let db = Db::new();
-        db.execute("INSERT INTO totals VALUES (1, 3, 'abandoned', 2), (1, 3, 'rejected', 4), (1, 0, '', 0)");
-        db.execute("INSERT INTO totals VALUES (1, 2, '', 9), (2, 2, '', 100)");
-        let wanted = [
-            (DeliveryState::Delivered, None, 9),
-            (DeliveryState::Dead, Some(Reason::Rejected), 4),
-            (DeliveryState::Dead, Some(Reason::Abandoned), 2),
-        ];
-        assert_eq!(totals(&db.connection, APP).unwrap(), wanted);
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_corrupt_and_does_not_quote_it() {
-        let db = Db::new();
-        put_notification(&db);
-        db.execute("UPDATE notifications SET message = '{\"secret\": 1}'");
-        let error = super::notification(&db.connection, APP, notification_id()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Corrupt);
-        assert!(!error.to_string().contains("secret"), "{error}");
-    }
-}
+mod tests;

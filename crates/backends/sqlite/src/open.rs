@@ -1,8 +1,10 @@
 //! Opening a database: one process, one writer, WAL with `synchronous=FULL`.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pabal_core::chance::Chance;
 use pabal_core::clock::Clock;
@@ -22,6 +24,10 @@ use crate::store::SqliteStore;
 const PAGE_SIZE: u32 = 1024;
 /// Pages of the write-ahead log after which it is checkpointed: about 80 MB. Seldom is cheaper, for the same reason.
 const CHECKPOINT_PAGES: u32 = 80_000;
+/// How long a connection waits for another program's lock before it answers [`Locked`](ErrorKind::Locked). No second
+/// server can hold one (the lock file keeps it out); a backup or somebody's `sqlite3` can, and everything that waits to
+/// be written waits with it.
+pub(crate) const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// An open database. Its handles may outlive it; the file is released when the last of them is gone.
 pub struct Sqlite {
@@ -42,6 +48,9 @@ impl Sqlite {
     /// [`Locked`](ErrorKind::Locked) where another process has it, [`Corrupt`](ErrorKind::Corrupt) where it is damaged
     /// or another program's, [`SchemaTooNew`](ErrorKind::SchemaTooNew), [`Unavailable`](ErrorKind::Unavailable) where
     /// it can't be read or written.
+    ///
+    /// While another program holds the file's write lock, this and all later writes wait for it, up to five seconds, and
+    /// are then [`Locked`](ErrorKind::Locked), which is temporary.
     pub fn open(config: &SqliteConfig, clock: Arc<dyn Clock>, chance: Arc<dyn Chance>) -> Result<Self> {
         let path = &config.path;
         let lock = lock(path)?;
@@ -118,8 +127,23 @@ fn prepare(connection: Connection, clock: Arc<dyn Clock>, chance: &dyn Chance) -
     Ok(core)
 }
 
+/// Makes the file, if it is not there, so that its owner alone may read it: it holds tokens and messages. What SQLite puts
+/// beside it gets the same mode.
+fn create(path: &Path) -> Result<()> {
+    let created = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
+    match created {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            let message = "the file can't be made";
+            Err(Error::new(ErrorKind::Unavailable, "open", message).with_source(error))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 fn connect(config: &SqliteConfig) -> Result<Connection> {
+    create(&config.path)?;
     let connection = Connection::open(&config.path).map_err(|error| from_sqlite("open", error))?;
+    connection.busy_timeout(BUSY_WAIT_MAX).map_err(|error| from_sqlite("open", error))?;
     schema::check(&connection)?;
     let set = || -> rusqlite::Result<()> {
         connection.pragma_update(None, "page_size", PAGE_SIZE)?;
@@ -138,6 +162,12 @@ fn connect(config: &SqliteConfig) -> Result<Connection> {
 }
 
 fn lock(path: &Path) -> Result<FileLock> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let message =
+            format!("{}: the folder {} does not exist; create it", path.display(), folder.display());
+        return Err(Error::new(ErrorKind::Conflict, "open", message));
+    }
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(|error| {
@@ -162,7 +192,7 @@ fn lock(path: &Path) -> Result<FileLock> {
 }
 
 fn at(path: &Path, error: Error) -> Error {
-    Error::new(error.kind(), "open", format!("{}: {error}", path.display()))
+    Error::new(error.kind(), "open", format!("{}: {}", path.display(), error.message()))
 }
 
 fn sixteen_bytes(chance: &dyn Chance) -> [u8; 16] {

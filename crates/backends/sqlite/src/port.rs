@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use pabal_core::{Error, ErrorKind, Result};
@@ -11,6 +12,9 @@ use crate::core::Core;
 
 /// Jobs that one commit takes at most.
 const JOBS_PER_COMMIT_MAX: usize = 1024;
+/// How long the jobs of one commit may run before those that still wait are left for the next: nobody waits much longer
+/// for an answer than their own job takes.
+const COMMIT_RUN_MAX: Duration = Duration::from_millis(50);
 
 /// A piece of work on the core. It answers after the commit, and only then.
 pub(crate) trait Job: Send {
@@ -41,9 +45,13 @@ impl<T: Send, F: FnOnce(&Core) -> Result<T> + Send> Job for Call<T, F> {
     }
 
     fn finish(self: Box<Self>, committed: Result<()>) {
-        let done = self.done.unwrap_or_else(|| Err(closed()));
+        let answer = match (self.done, committed) {
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (Some(Err(error)), _) | (Some(Ok(_)) | None, Err(error)) => Err(error),
+            (None, Ok(())) => Err(closed()),
+        };
         // The caller may have gone; what was committed stays.
-        drop(self.answer.send(done.and_then(|value| committed.map(|()| value))));
+        drop(self.answer.send(answer));
     }
 }
 
@@ -69,13 +77,27 @@ where
     answered.await.unwrap_or_else(|_| Err(closed()))
 }
 
-/// One transaction for a whole batch: each job alone in its savepoint, one commit, then all answers.
-pub(crate) fn apply(core: &Core, mut jobs: Vec<Box<dyn Job>>) {
-    let committed = core.begin().and_then(|()| {
-        jobs.iter_mut().for_each(|job| run(core, &mut **job));
-        core.commit()
-    });
-    finish(jobs, &committed);
+/// One transaction for what waits: each job alone in its savepoint, one commit, then all answers. What does not begin
+/// within `run_max` is left waiting.
+fn apply(core: &Core, first: Box<dyn Job>, waiting: &mut Waiting, run_max: Duration) {
+    let mut jobs = vec![first];
+    let begun = core.begin();
+    let others = waiting.len().min(JOBS_PER_COMMIT_MAX - jobs.len());
+    let mut others = std::iter::from_fn(|| waiting.try_recv().ok()).take(others);
+    if begun.is_err() {
+        // They would meet the same, one after the other.
+        jobs.extend(others);
+        return finish(jobs, &begun);
+    }
+    let began = Instant::now();
+    run(core, &mut *jobs[0]);
+    while began.elapsed() < run_max
+        && let Some(mut job) = others.next()
+    {
+        run(core, &mut *job);
+        jobs.push(job);
+    }
+    finish(jobs, &core.commit());
 }
 
 fn run(core: &Core, job: &mut dyn Job) {
@@ -88,7 +110,7 @@ fn finish(jobs: Vec<Box<dyn Job>>, committed: &Result<()>) {
     for job in jobs {
         job.finish(match committed {
             Ok(()) => Ok(()),
-            Err(error) => Err(Error::new(error.kind(), "commit", error.to_string())),
+            Err(error) => Err(Error::new(error.kind(), "write", error.to_string())),
         });
     }
 }
@@ -113,17 +135,14 @@ impl WriterThread {
     }
 }
 
-fn write(core: &Core, mut waiting: mpsc::UnboundedReceiver<Box<dyn Job>>) {
+/// Jobs on their way to the writer thread.
+type Waiting = mpsc::UnboundedReceiver<Box<dyn Job>>;
+
+fn write(core: &Core, mut waiting: Waiting) {
     while let Some(first) = waiting.blocking_recv() {
-        let mut jobs = vec![first];
-        while jobs.len() < JOBS_PER_COMMIT_MAX {
-            match waiting.try_recv() {
-                Ok(job) => jobs.push(job),
-                Err(_) => break,
-            }
-        }
-        apply(core, jobs);
+        apply(core, first, &mut waiting, COMMIT_RUN_MAX);
     }
+    core.close();
 }
 
 #[async_trait]
@@ -198,5 +217,94 @@ impl Port for Inline {
             return std::future::pending().await;
         }
         finish(jobs, &committed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use pabal_testkit::TestClock;
+    use rusqlite::Connection;
+
+    use super::*;
+
+    type Answers = Vec<oneshot::Receiver<Result<i64>>>;
+
+    /// The writer's side of a database, with calls that wait for it.
+    fn with_calls(connection: Connection, count: i64) -> (Core, Waiting, Answers) {
+        let (jobs, waiting) = mpsc::unbounded_channel::<Box<dyn Job>>();
+        let send = |n| {
+            let work = move |core: &Core| {
+                core.with(|tx| tx.run("test", "INSERT INTO kept VALUES (?1)", [n])).map(|_| n)
+            };
+            let (answer, answered) = oneshot::channel();
+            assert!(jobs.send(Box::new(Call { work: Some(work), done: None, answer })).is_ok());
+            answered
+        };
+        let answers = (0..count).map(send).collect();
+        (Core::new(connection, Arc::new(TestClock::new())), waiting, answers)
+    }
+
+    fn counting_commits(connection: &mut Connection) -> Arc<AtomicUsize> {
+        let commits = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&commits);
+        let count = move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+            false
+        };
+        connection.commit_hook(Some(count)).unwrap();
+        commits
+    }
+
+    fn commits_within(run_max: Duration, calls: i64) -> usize {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE kept (n INTEGER)").unwrap();
+        let commits = counting_commits(&mut connection);
+        let (core, mut waiting, answers) = with_calls(connection, calls);
+        while let Ok(first) = waiting.try_recv() {
+            apply(&core, first, &mut waiting, run_max);
+        }
+        for (n, mut answer) in (0..).zip(answers) {
+            assert_eq!(answer.try_recv().unwrap().unwrap(), n);
+        }
+        commits.load(Ordering::SeqCst)
+    }
+
+    #[test]
+    fn a_commit_is_bounded_by_jobs_and_by_time() {
+        assert_eq!(commits_within(Duration::MAX, 20), 1);
+        assert_eq!(commits_within(Duration::MAX, 1025), 2);
+        assert_eq!(commits_within(Duration::ZERO, 20), 20, "what has no time left waits for the next");
+    }
+
+    #[test]
+    fn what_never_began_is_answered_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pabal.db");
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("CREATE TABLE kept (n INTEGER); BEGIN IMMEDIATE").unwrap();
+        let connection = Connection::open(&path).unwrap();
+        connection.busy_timeout(Duration::ZERO).unwrap();
+        let (core, mut waiting, mut answers) = with_calls(connection, 4);
+        let first = waiting.try_recv().unwrap();
+        apply(&core, first, &mut waiting, Duration::MAX);
+        for answer in &mut answers {
+            let error = answer.try_recv().unwrap().unwrap_err();
+            assert_eq!((error.kind(), error.is_temporary()), (ErrorKind::Locked, true), "{error}");
+        }
+        assert!(waiting.try_recv().is_err(), "nobody waits for the same again");
+    }
+
+    #[test]
+    fn a_damaged_file_is_told_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pabal.db");
+        std::fs::write(&path, "no database ".repeat(1000)).unwrap();
+        let (core, mut waiting, mut answers) = with_calls(Connection::open(&path).unwrap(), 1);
+        let first = waiting.try_recv().unwrap();
+        apply(&core, first, &mut waiting, Duration::MAX);
+        let error = answers[0].try_recv().unwrap().unwrap_err();
+        assert_eq!((error.kind(), error.is_temporary()), (ErrorKind::Corrupt, false), "{error}");
     }
 }

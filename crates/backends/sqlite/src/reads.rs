@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::core::Core;
 use crate::errors::from_sqlite;
+use crate::open::BUSY_WAIT_MAX;
 
 /// Where reads go.
 #[derive(Clone)]
@@ -32,6 +33,7 @@ impl Pool {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connect = || {
             let connection = Connection::open_with_flags(path, flags)?;
+            connection.busy_timeout(BUSY_WAIT_MAX)?;
             connection.set_prepared_statement_cache_capacity(64);
             Ok(connection)
         };
@@ -71,4 +73,18 @@ impl Reads {
         });
         reading.await.map_err(|error| gone().with_source(error))?
     }
+}
+
+/// Runs several reads on one state of the database: nothing is committed between them, as far as they see. A savepoint,
+/// because the simulator's connection may be in a transaction already; elsewhere it begins one that only reads.
+pub(crate) fn at_one_moment<T>(
+    connection: &Connection,
+    operation: &'static str,
+    read: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let run = |sql| connection.execute_batch(sql).map_err(|error| from_sqlite(operation, error));
+    run("SAVEPOINT reading")?;
+    let value = read();
+    run("RELEASE reading")?;
+    value
 }

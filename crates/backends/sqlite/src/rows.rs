@@ -150,10 +150,11 @@ impl RouteNumbers {
         if let Some(route) = self.known().by_number.get(&number) {
             return Ok(route.clone());
         }
-        let name: String = connection
+        let name: Option<String> = connection
             .prepare_cached("SELECT name FROM routes WHERE route = ?1")
-            .and_then(|mut find| find.query_row([number], |row| row.get(0)))
+            .and_then(|mut find| find.query_row([number], |row| row.get(0)).optional())
             .map_err(|error| from_sqlite("route", error))?;
+        let name = name.ok_or_else(|| corrupt("route", format!("no route has the number {number}")))?;
         let route: Route = word(&name)?;
         self.remember(&route, number);
         Ok(route)

@@ -211,7 +211,10 @@ pub(crate) mod testing {
 
     impl Db {
         pub(crate) fn new() -> Self {
-            let connection = Connection::open_in_memory().unwrap();
+            Self::over(Connection::open_in_memory().unwrap())
+        }
+
+        pub(crate) fn over(connection: Connection) -> Self {
             connection.execute_batch(include_str!("../schema/0001_first.sql")).unwrap();
             Self { connection, routes: RouteNumbers::default(), messages: MessageCache::default() }
         }

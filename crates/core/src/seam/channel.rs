@@ -36,6 +36,7 @@ pub trait Channel: Send + Sync {
     /// Sends once. The caller sets the deadline by dropping the future; then the outcome is unknown.
     async fn send(&self, outbound: &Outbound) -> Report;
 
-    /// How many attempts may be in flight for a credential right now, all routes together.
+    /// How many attempts a credential can have in flight at once, all routes and those under way included. The caller
+    /// keeps count of its own; 0 holds the credential's routes.
     fn capacity(&self, credential: &Credential) -> usize;
 }

@@ -27,6 +27,8 @@ pub struct Accepted {
     pub items: Vec<AcceptedItem>,
     /// Work that was leased in the same step: not necessarily of this batch, for what was due before goes first.
     pub taken: Vec<Work>,
+    /// Where what was leased and not worked on comes back, as [`Claimed::waiting`].
+    pub waiting: Vec<(Route, u64)>,
 }
 
 /// What came of one acceptance.
@@ -51,6 +53,11 @@ pub struct Claimed {
     pub server_now: Timestamp,
     /// Entries that the store does not know (any more) and that were dropped.
     pub dropped: u64,
+    /// Entries whose record can't be read; they come back later.
+    pub unreadable: u64,
+    /// Where what was not worked on comes back, and after how long: not due yet, or on another route since its device
+    /// was registered anew.
+    pub waiting: Vec<(Route, u64)>,
 }
 
 /// What came of one settlement.

@@ -71,6 +71,9 @@ pub enum Loaded {
     /// The record says that nothing is to be done now: final, cancelled, expired (ended by this very load), device
     /// gone or retired (likewise), or not due yet. The lease is given back so.
     Settled(Then),
+    /// What is stored of it can't be read. It comes back after [`crate::limits::UNREADABLE_RETRY_MS`], and the others go
+    /// on: one damaged row must not stop them.
+    Unreadable,
     /// The store does not know it (any more), or would refuse its lease: the epoch is not above the last settlement's,
     /// as after a wipe of a queue whose clock was set back. Its entry is dropped; what is open is put back by the
     /// reconciler, with the floor that the record has.
@@ -84,6 +87,16 @@ pub enum Content {
     Delivery(DeliveryContent),
     /// A notification is to be paged into deliveries.
     FanOut(FanOutContent),
+}
+
+impl Content {
+    /// The route that it has now, if that is another than `claimed_on`: its device was registered anew.
+    pub fn other_route(&self, claimed_on: &Route) -> Option<Route> {
+        match self {
+            Content::Delivery(content) if content.route != *claimed_on => Some(content.route.clone()),
+            Content::Delivery(_) | Content::FanOut(_) => None,
+        }
+    }
 }
 
 /// All that an attempt needs.
@@ -229,7 +242,7 @@ pub enum Selection {
 pub struct OpenItem {
     /// How it is (to be) queued, by the store's clock and record.
     pub item: QueueItem,
-    /// Its due time; orders listings, with its id.
+    /// What orders listings, with its id: its due time; of [`Selection::PastExpiry`] whatever the store lists it by.
     pub due: Timestamp,
 }
 
@@ -264,8 +277,10 @@ pub trait Records: Send + Sync {
     /// Resolves up to `users_max` more users of a notification into deliveries, from the cursor `from`.
     async fn page(&self, lease: &Lease, from: &Cursor, users_max: usize) -> Result<PageMade>;
 
-    /// Lists up to `max` items of open work of `selection`, after `after` in the order (due, id). For a reason of
-    /// `CancelRequested`, notifications that are not yet expanded are marked first, so that no later page adds to them.
+    /// Lists up to `max` items of open work of `selection`, after `after` in the order (due, id), and fewer only where
+    /// there are no more; [`Selection::PastExpiry`] in an order of the store's own. What can't be read is left out. For a
+    /// reason of `CancelRequested`, notifications that are not yet expanded are marked first, so that no later page adds
+    /// to them.
     async fn open_work(
         &self,
         selection: &Selection,

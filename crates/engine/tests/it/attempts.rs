@@ -127,5 +127,5 @@ async fn attempts_in_flight_are_bounded() {
         accept(&engine, n, to_users(&["mina", "jun"])).await;
     }
     eventually("all to be delivered", || async { (channel.total() == 300).then_some(()) }).await;
-    assert_eq!(channel.most_at_once(), 20);
+    assert_eq!(channel.most_at_once(), 18, "a tenth is left for the other lane");
 }

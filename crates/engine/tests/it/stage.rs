@@ -1,6 +1,7 @@
 //! A stage: an engine over memory, with a channel that plays a script and writes down what arrives.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use pabal_core::route::{ChannelKind, Credential};
 use pabal_core::seam::store::DeliveryView;
 use pabal_core::seam::{Acceptance, Answer, Channel, Directory, History, Ledger, Outbound, Pauses};
 use pabal_engine::{Composite, Engine, EngineConfig, Parts};
-use pabal_memory::{MemoryQueue, MemoryStore};
+use pabal_memory::{MemoryLedger, MemoryQueue, MemoryStore};
 use pabal_testkit::clock::START;
 use pabal_testkit::fixtures::{android, device, ios, notification_id, user};
 use pabal_testkit::{eventually, fixtures};
@@ -48,6 +49,7 @@ pub(crate) struct Scripted {
     sent: Mutex<BTreeMap<DeliveryId, Vec<Instant>>>,
     pub(crate) under_way: tokio::sync::watch::Sender<usize>,
     most_at_once: Mutex<usize>,
+    pub(crate) capacity: AtomicUsize,
 }
 
 impl Scripted {
@@ -57,6 +59,7 @@ impl Scripted {
             sent: Mutex::default(),
             under_way: tokio::sync::watch::channel(0).0,
             most_at_once: Mutex::new(0),
+            capacity: AtomicUsize::new(usize::MAX),
         })
     }
 
@@ -111,7 +114,7 @@ impl Channel for Scripted {
     }
 
     fn capacity(&self, _credential: &Credential) -> usize {
-        usize::MAX
+        self.capacity.load(Ordering::SeqCst)
     }
 }
 
@@ -139,6 +142,11 @@ impl Stage {
         store.put_devices(AppId::DEFAULT, &registrations).await.unwrap();
         let ledger = Arc::new(Composite::new(queue.clone(), store.clone(), chance.clone()));
         Self { queue, store, ledger, clock, chance }
+    }
+
+    /// Queue and store as one ledger, which leases on accept.
+    pub(crate) fn one(&self) -> Arc<dyn Ledger> {
+        Arc::new(MemoryLedger::new(self.queue.clone(), self.store.clone()))
     }
 
     pub(crate) async fn engine(&self, channel: &Arc<Scripted>) -> Engine {

@@ -1,98 +1,77 @@
-//! A store that takes no writes for a while: nothing begins, nothing is forgotten.
+//! A store that takes no writes for a while: nothing begins, nothing is forgotten, nothing goes out twice.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use pabal_core::clock::Timestamp;
-use pabal_core::delivery::{DeliveryState, Reason};
-use pabal_core::ids::ItemId;
+use pabal_core::ErrorKind;
+use pabal_core::delivery::DeliveryState;
 use pabal_core::outcome::Outcome;
-use pabal_core::seam::{
-    Acceptance, Accepted, Claim, Claimed, EndSummary, Lease, Ledger, Page, Paged, Reconciled, Redriven,
-    RouteCount, Scan, Selection, SettledItem, Settlement,
-};
-use pabal_core::{Error, ErrorKind, Result};
 use pabal_testkit::eventually;
-use pabal_testkit::fixtures::{notification_id, to_users};
+use pabal_testkit::fixtures::{notification_id, to_token, to_users};
 
+use crate::knobs::Knobs;
 use crate::stage::{Line, Scripted, Stage, accept, states};
-
-/// A ledger whose writes fail while `full`.
-struct Full {
-    inner: Arc<dyn Ledger>,
-    full: AtomicBool,
-}
-
-impl Full {
-    fn write(&self) -> Result<&dyn Ledger> {
-        if self.full.load(Ordering::SeqCst) {
-            return Err(Error::new(ErrorKind::Full, "write", "the disk is full"));
-        }
-        Ok(&*self.inner)
-    }
-}
-
-#[async_trait]
-impl Ledger for Full {
-    async fn accept(&self, batch: Vec<Acceptance>, take: Option<Claim>) -> Result<Accepted> {
-        self.write()?.accept(batch, take).await
-    }
-    async fn claim(&self, claim: Claim) -> Result<Claimed> {
-        self.write()?.claim(claim).await
-    }
-    async fn settle(&self, batch: Vec<Settlement>) -> Result<Vec<SettledItem>> {
-        self.write()?.settle(batch).await
-    }
-    async fn page(&self, page: Page) -> Result<Paged> {
-        self.write()?.page(page).await
-    }
-    async fn release(&self, leases: Vec<Lease>) -> Result<()> {
-        self.write()?.release(leases).await
-    }
-    async fn extend(&self, leases: Vec<Lease>, visibility_ms: u64) -> Result<Vec<Option<Lease>>> {
-        self.write()?.extend(leases, visibility_ms).await
-    }
-    async fn end(
-        &self,
-        selection: Selection,
-        reason: Reason,
-        after: Option<(Timestamp, ItemId)>,
-        max: usize,
-    ) -> Result<EndSummary> {
-        self.write()?.end(selection, reason, after, max).await
-    }
-    async fn redrive(&self, selection: Selection, after: Option<ItemId>, max: usize) -> Result<Redriven> {
-        self.write()?.redrive(selection, after, max).await
-    }
-    async fn reconcile(&self, scan: Scan, max: usize) -> Result<Reconciled> {
-        self.write()?.reconcile(scan, max).await
-    }
-    async fn counts(&self) -> Result<Vec<RouteCount>> {
-        self.inner.counts().await
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn outcomes_are_kept_until_the_store_is_back_and_nothing_is_sent_meanwhile() {
     let stage = Stage::new().await;
-    let full = Arc::new(Full { inner: stage.ledger.clone(), full: AtomicBool::new(false) });
+    let knobs = Knobs::over(stage.ledger.clone());
     let channel = Scripted::new(|_, _| Line::AnswerAfter(Outcome::Delivered, Duration::from_secs(2)));
-    let engine = stage.engine_with(&channel, full.clone(), |config| config.attempts_in_flight_max = 2).await;
+    let engine = stage.engine_with(&channel, knobs.clone(), |config| config.attempts_in_flight_max = 2).await;
     accept(&engine, 1, to_users(&["mina", "jun"])).await;
-    channel.under_way.subscribe().wait_for(|count| *count == 2).await.unwrap();
-    full.full.store(true, Ordering::SeqCst);
+    channel.under_way.subscribe().wait_for(|count| *count == 1).await.unwrap();
+    knobs.all_full.store(true, Ordering::SeqCst);
     eventually("the engine to notice", || async { engine.status().store_fails.then_some(()) }).await;
 
     let refused = engine.accept(vec![to_users(&["jun"]).build(notification_id(2))]).await.unwrap_err();
     assert_eq!((refused.kind(), refused.is_temporary()), (ErrorKind::Full, true));
     tokio::time::sleep(Duration::from_secs(300)).await;
-    assert_eq!(channel.total(), 2, "no attempt begins while the store takes no writes");
+    assert_eq!(channel.total(), 1, "no attempt begins while the store takes no writes");
 
-    full.full.store(false, Ordering::SeqCst);
+    knobs.all_full.store(false, Ordering::SeqCst);
     assert_eq!(states(&stage.ended(1).await), [DeliveryState::Delivered; 3]);
     assert_eq!(channel.total(), 3, "what was in flight was settled, not sent again");
     assert!(stage.deliveries(2).await.is_empty(), "nothing is half-accepted");
     assert!(!engine.status().store_fails);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_longer_than_a_lease_sends_nothing_twice() {
+    let stage = Stage::new().await;
+    let knobs = Knobs::over(stage.one());
+    let channel = Scripted::new(|_, _| Line::AnswerAfter(Outcome::Delivered, Duration::from_secs(2)));
+    let engine = stage.engine_with(&channel, knobs.clone(), |config| config.settle_batch_max = 100).await;
+    for n in 0..400 {
+        accept(&engine, n, to_token(&format!("t{n}"))).await;
+    }
+    channel.under_way.subscribe().wait_for(|count| *count >= 300).await.unwrap();
+    let sent = channel.total();
+    knobs.all_full.store(true, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(150)).await;
+    assert_eq!(channel.total(), sent, "no attempt begins while the store takes no writes");
+    knobs.slow_settle.store(true, Ordering::SeqCst);
+    knobs.all_full.store(false, Ordering::SeqCst);
+    for n in 0..400 {
+        assert_eq!(states(&stage.ended(n).await), [DeliveryState::Delivered]);
+    }
+    assert_eq!(channel.total(), 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn accepts_that_fail_do_not_hold_delivery_up() {
+    let stage = Stage::new().await;
+    let knobs = Knobs::over(stage.one());
+    let unavailable = Outcome::Unavailable { retry_after_ms: Some(2000) };
+    let channel = Scripted::new(move |_, times| {
+        Line::Answer(if times == 0 { unavailable } else { Outcome::Delivered })
+    });
+    let engine = stage.engine_with(&channel, knobs.clone(), |_| {}).await;
+    accept(&engine, 1, to_token("a")).await;
+    knobs.accept_full.store(true, Ordering::SeqCst);
+    for n in 0..20 {
+        let refused = engine.accept(vec![to_token("b").build(notification_id(2 + n))]).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Full);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(states(&stage.deliveries(1).await), [DeliveryState::Delivered]);
 }

@@ -185,3 +185,34 @@ pub async fn ending_goes_on_page_by_page(harness: impl LedgerHarness) {
     }
     assert_eq!((total.ended, total.in_flight, after), (DELIVERIES - 5, 5, None));
 }
+
+// ledger.md L28, L29
+pub async fn expiring_goes_on_past_what_is_leased(harness: impl LedgerHarness) {
+    const DELIVERIES: u64 = 25;
+    let mut stage = Stage::open(harness).await;
+    for n in 0..DELIVERIES {
+        stage.accept(to_token(&format!("t{n}")).ttl_s(50)).await;
+    }
+    let later = stage.now().plus_ms(10_000);
+    stage.accept(to_token("later").send_at(later).ttl_s(20)).await;
+    let leased = stage.claim().await;
+    for work in &leased[7..] {
+        stage.settle_well(retried(work, 49_000)).await;
+    }
+    stage.advance(50_000);
+    for ends_now in [DELIVERIES - 7 + 1, 0] {
+        let (mut total, mut after) = (EndSummary::default(), None);
+        for _ in 0..20 {
+            let ledger = stage.ledger();
+            let step = ledger.end(Selection::PastExpiry, Reason::TtlEnded, after, 3).await.expect("a step");
+            (total.ended, total.in_flight) = (total.ended + step.ended, total.in_flight + step.in_flight);
+            after = step.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!((total.ended, total.in_flight, after), (ends_now, 7, None));
+    }
+    stage.advance(VISIBILITY_MS - 50_000);
+    assert_eq!(stage.end(Selection::PastExpiry, Reason::TtlEnded).await.ended, 7);
+}

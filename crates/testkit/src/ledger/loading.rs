@@ -8,8 +8,8 @@ use pabal_core::verdict::Next;
 
 use super::*;
 use crate::fixtures::{
-    APP, android, attempted, content, delivered, device, ios, route, to_device, to_users, token,
-    unregistered, user,
+    APP, android, android_route, attempted, content, delivered, device, ios, route, to_device, to_users,
+    token, unregistered, user,
 };
 
 // ledger.md L13
@@ -17,11 +17,25 @@ pub async fn work_is_loaded_as_the_device_is_now(harness: impl LedgerHarness) {
     let mut stage = Stage::open(harness).await;
     stage.register("ann", "phone", android("former")).await;
     stage.accept(to_users(&["ann"])).await;
-    stage.register("ann", "phone", ios("newer")).await;
+    stage.register("ann", "phone", android("newer")).await;
     let work = stage.claim_one().await;
     assert_eq!(content(&work).target, token("newer"));
-    assert_eq!(content(&work).route, route(Lane::Transactional, Platform::Ios));
     assert_eq!((content(&work).attempts, content(&work).counted), (0, 0));
+}
+
+// ledger.md L13
+pub async fn work_is_handed_out_on_the_route_of_its_device(harness: impl LedgerHarness) {
+    let mut stage = Stage::open(harness).await;
+    stage.register("ann", "phone", android("a")).await;
+    stage.accept(to_users(&["ann"])).await;
+    stage.register("ann", "phone", ios("a")).await;
+    let newer = route(Lane::Transactional, Platform::Ios);
+    let on_former = stage.claim_on(&android_route()).await;
+    assert!(on_former.work.is_empty(), "permits and pauses of the former route don't hold for it");
+    assert_eq!(on_former.waiting, [(newer.clone(), 0)]);
+    let work = stage.claim_on(&newer).await.work;
+    assert_eq!(work.len(), 1);
+    assert_eq!((&work[0].lease.route, &content(&work[0]).route), (&newer, &newer));
 }
 
 // ledger.md L11

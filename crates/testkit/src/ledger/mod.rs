@@ -91,6 +91,7 @@ macro_rules! ledger_suite {
             ],
             loading: [
                 work_is_loaded_as_the_device_is_now,
+                work_is_handed_out_on_the_route_of_its_device,
                 what_has_expired_is_ended_and_not_handed_out,
                 what_waited_for_a_deleted_device_ends,
                 what_waited_for_a_moved_address_ends,
@@ -131,6 +132,7 @@ macro_rules! ledger_suite {
                 expiry_ends_what_waits_and_leaves_leases_alone,
                 a_selection_ends_nothing_else,
                 ending_goes_on_page_by_page,
+                expiring_goes_on_past_what_is_leased,
             ],
             redriving: [
                 only_what_is_dead_is_redriven,

@@ -179,6 +179,12 @@ impl<H: LedgerHarness> Stage<H> {
         self.ledger().claim(self.everything()).await.expect("a claim")
     }
 
+    /// Claims whatever ordinary work is due on one route.
+    pub async fn claim_on(&self, route: &Route) -> Claimed {
+        let claim = self.claim_for(Want::Ordinary(vec![(route.clone(), limits::CLAIM_MAX)]));
+        self.ledger().claim(claim).await.expect("a claim")
+    }
+
     /// Claims what must be the only thing due.
     pub async fn claim_one(&self) -> Work {
         let mut work = self.claim().await;
@@ -241,7 +247,8 @@ impl<H: LedgerHarness> Stage<H> {
     pub async fn drain(&mut self, kills: impl Fn(&Work) -> bool) {
         let mut idle_rounds = 0;
         for _ in 0..10_000 {
-            let Claimed { work, next_due_in_ms, suspects_waiting, dropped, .. } = self.next_work().await;
+            let claimed = self.next_work().await;
+            let Claimed { work, next_due_in_ms, suspects_waiting, dropped, waiting, .. } = claimed;
             if dropped > 0 {
                 self.advance(OVERDUE_MS);
                 self.reconcile_overdue().await;
@@ -253,7 +260,7 @@ impl<H: LedgerHarness> Stage<H> {
             for work in &work {
                 self.work_off(work).await;
             }
-            if !work.is_empty() || suspects_waiting || dropped > 0 {
+            if !work.is_empty() || suspects_waiting || dropped > 0 || !waiting.is_empty() {
                 continue;
             }
             // A suspect is in no due time: after a step of the clock one may still have to wait.

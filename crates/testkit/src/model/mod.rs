@@ -2,7 +2,7 @@
 //! clocks and the same ids. After each step both must show the same to whoever looks (answers, claimable work, states,
 //! timelines, counts), and the invariants that no history may break are asserted on the ledger alone.
 //!
-//! A history is a list of [`Op`](op::Op)s. Whatever it names by number (the third lease, the second notification) is
+//! A history is a list of operations (`op.rs`). Whatever it names by number (the third lease, the second notification) is
 //! taken modulo what there is, so that every list makes sense and a failing one shrinks well.
 //!
 //! The same histories run each time. `PABAL_MODEL_SEED` gives others, `PABAL_MODEL_CASES` more of them.

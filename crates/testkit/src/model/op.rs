@@ -20,8 +20,9 @@ pub(super) enum Op {
     Claim,
     /// The process claims suspects.
     ClaimSuspects,
-    /// An attempt ends under a lease, perhaps one that was lost long ago.
-    Settle { nth: usize, came: Came },
+    /// An attempt ends under a lease, perhaps one that was lost long ago; its device may have got another token by
+    /// then, and be on another platform.
+    Settle { nth: usize, came: Came, refreshed: Option<(usize, bool)> },
     /// A lease goes back unused.
     Release { nth: usize },
     /// A lease is to last longer.
@@ -108,9 +109,15 @@ impl What {
     }
 }
 
-/// Histories of up to so many steps.
+/// Histories of up to so many steps, on top of a few registrations.
 pub(super) fn histories(steps_max: usize) -> impl Strategy<Value = Vec<Op>> {
-    prop::collection::vec(ops(), 1..=steps_max)
+    let first = prop::collection::vec(registrations(), 0..=4);
+    (first, prop::collection::vec(ops(), 1..=steps_max)).prop_map(|(first, then)| [first, then].concat())
+}
+
+fn registrations() -> impl Strategy<Value = Op> {
+    (0..USERS.len(), 0..DEVICES.len(), 0..TOKENS.len(), any::<bool>())
+        .prop_map(|(user, device, token, ios)| Op::Register { user, device, token, ios })
 }
 
 fn ops() -> impl Strategy<Value = Op> {
@@ -119,13 +126,13 @@ fn ops() -> impl Strategy<Value = Op> {
     prop_oneof![
         10 => (whats(), any::<bool>()).prop_map(|(what, take)| Op::Accept { what, take }),
         1 => nth().prop_map(|nth| Op::AcceptAgain { nth }),
-        6 => (0..USERS.len(), 0..DEVICES.len(), 0..TOKENS.len(), any::<bool>())
-            .prop_map(|(user, device, token, ios)| Op::Register { user, device, token, ios }),
+        4 => registrations(),
         1 => (0..USERS.len(), 0..DEVICES.len())
             .prop_map(|(user, device)| Op::DeleteDevice { user, device }),
         14 => Just(Op::Claim),
         2 => Just(Op::ClaimSuspects),
-        14 => (nth(), cames()).prop_map(|(nth, came)| Op::Settle { nth, came }),
+        14 => (nth(), cames(), prop::option::weighted(0.25, (0..TOKENS.len(), any::<bool>())))
+            .prop_map(|(nth, came, refreshed)| Op::Settle { nth, came, refreshed }),
         2 => nth().prop_map(|nth| Op::Release { nth }),
         2 => nth().prop_map(|nth| Op::Extend { nth }),
         6 => (nth(), 1usize..4, prop::bool::weighted(0.1))
@@ -167,7 +174,7 @@ fn cames() -> impl Strategy<Value = Came> {
         2 => Just(Came::Rejected),
         3 => Just(Came::Unregistered),
         1 => Just(Came::Malformed),
-        1 => Just(Came::Exhausted),
+        2 => Just(Came::Exhausted),
         1 => Just(Came::WouldExpire),
         1 => Just(Came::Abandoned),
     ]

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use pabal_core::chance::SeededChance;
 use pabal_core::clock::Clock;
 use pabal_core::delivery::{DeliveryState, Reason};
-use pabal_core::ids::{DeliveryId, ItemId, NotificationId};
+use pabal_core::ids::{DeliveryId, DeviceId, ItemId, NotificationId, UserId};
 use pabal_core::limits;
 use pabal_core::outcome::Outcome;
+use pabal_core::route::Route;
 use pabal_core::seam::{
-    Acceptance, Change, Claim, Content, Cursor, EndAs, Lease, Page, Paged, Queue, Records, Selection,
-    Settled, Settlement, Want, Work, Worker,
+    Acceptance, Change, Claim, Content, Cursor, Directory, EndAs, Lease, Page, Paged, Queue, Records,
+    Selection, Settled, Settlement, Want, Work, Worker,
 };
 use pabal_core::verdict::Next;
 use pabal_memory::{MemoryLedger, MemoryQueue, MemoryStore};
@@ -103,7 +104,12 @@ impl<H: LedgerHarness> World<H> {
             Op::DeleteDevice { user, device } => self.delete_device(*user, *device).await,
             Op::Claim => self.claim().await,
             Op::ClaimSuspects => self.claim_suspects().await,
-            Op::Settle { nth, came } => self.settle(*nth, *came).await,
+            Op::Settle { nth, came, refreshed } => {
+                if let Some((token, ios)) = refreshed {
+                    self.refresh(*nth, *token, *ios).await;
+                }
+                self.settle(*nth, *came).await;
+            }
             Op::Release { nth } => self.release(*nth).await,
             Op::Extend { nth } => self.extend(*nth).await,
             Op::Page { nth, users_max, again } => self.page(*nth, *users_max, *again).await,
@@ -142,6 +148,7 @@ impl<H: LedgerHarness> World<H> {
         let of_ledger = ledgers.ledger.accept(vec![acceptance.clone()], take).await.expect("an accept");
         let of_model = models.ledger.accept(vec![acceptance], models_take).await.expect("an accept");
         assert_eq!(of_ledger.items, of_model.items);
+        assert_eq!(sorted(of_ledger.waiting), sorted(of_model.waiting), "where the rest comes back");
         self.hold(of_ledger.taken, of_model.taken);
     }
 
@@ -176,7 +183,8 @@ impl<H: LedgerHarness> World<H> {
         let of_model = models.ledger.claim(self.everything()).await.expect("a claim");
         assert_eq!(of_ledger.suspects_waiting, of_model.suspects_waiting);
         assert_eq!(of_ledger.next_due_in_ms, of_model.next_due_in_ms);
-        assert_eq!(of_ledger.dropped, of_model.dropped);
+        assert_eq!((of_ledger.dropped, of_ledger.unreadable), (of_model.dropped, 0));
+        assert_eq!(sorted(of_ledger.waiting), sorted(of_model.waiting), "where the rest comes back");
         self.hold(of_ledger.work, of_model.work);
         if of_ledger.dropped > 0 {
             self.reconcile().await;
@@ -288,11 +296,27 @@ impl<H: LedgerHarness> World<H> {
     }
 
     async fn register(&mut self, of: usize, name: usize, token: usize, on_ios: bool) {
+        self.put(&user(USERS[of]), &device(DEVICES[name]), token, on_ios).await;
+    }
+
+    /// The device that a lease is being sent to is registered anew.
+    async fn refresh(&mut self, nth: usize, token: usize, on_ios: bool) {
+        let Some(held) = from_the_end(&self.held, nth) else { return };
+        let Content::Delivery(content) = &held.models.content else { return };
+        for name in USERS {
+            let devices = self.model.store.devices(APP, &user(name)).await.expect("a read");
+            if let Some(sent_to) = devices.iter().find(|device| device.registration.target == content.target)
+            {
+                return self.put(&sent_to.user, &sent_to.id, token, on_ios).await;
+            }
+        }
+    }
+
+    async fn put(&self, user: &UserId, device: &DeviceId, token: usize, on_ios: bool) {
         let registration = if on_ios { ios(TOKENS[token]) } else { android(TOKENS[token]) };
         let (ledgers, models) = self.sides();
-        let (user, device) = (user(USERS[of]), device(DEVICES[name]));
-        let of_ledger = ledgers.store.put_device(APP, &user, &device, &registration).await;
-        let of_model = models.store.put_device(APP, &user, &device, &registration).await;
+        let of_ledger = ledgers.store.put_device(APP, user, device, &registration).await;
+        let of_model = models.store.put_device(APP, user, device, &registration).await;
         assert_eq!(of_ledger.expect("a registration"), of_model.expect("a registration"));
     }
 
@@ -400,6 +424,11 @@ fn settlement(work: &Work, came: Came) -> Settlement {
 
 fn ids_of(work: &[Work]) -> BTreeSet<ItemId> {
     work.iter().map(|work| work.lease.id).collect()
+}
+
+fn sorted(mut waiting: Vec<(Route, u64)>) -> Vec<(Route, u64)> {
+    waiting.sort();
+    waiting
 }
 
 /// The `nth` from the end, modulo how many there are.

@@ -3,6 +3,7 @@
 mod composite;
 mod policy;
 mod specs;
+mod unreadable;
 
 /// Both servers in memory: the reference for every composite.
 mod composite_over_memory {

@@ -13,7 +13,7 @@ const ATTEMPTS_MAX: u32 = 4;
 fn judged(outcome: Outcome, counted: u32, remaining_ms: u64) -> Verdict {
     let backoff = Backoff::new(1000, 60_000).expect("a backoff");
     let policy = RetryPolicy::new(backoff, ATTEMPTS_MAX, 30_000).expect("a policy");
-    judge(&outcome, History { counted, remaining_ms }, &policy, 0.5)
+    judge(&outcome, History { attempts: counted, counted, remaining_ms }, &policy, 0.5)
 }
 
 fn temporary() -> [Outcome; 5] {
@@ -81,12 +81,16 @@ fn reports_are_bounded_and_show_no_address() {
 #[test]
 fn retries_end_with_the_budget_or_the_time_to_live() {
     for outcome in temporary() {
-        for counted in 0..ATTEMPTS_MAX - 1 {
-            let next = judged(outcome, counted, u64::MAX).next;
-            assert!(matches!(next, Next::Retry { counted: true, .. }), "{outcome:?}: {next:?}");
+        let counts = outcome != Outcome::NotSent;
+        for spent in 0..ATTEMPTS_MAX - 1 {
+            let next = judged(outcome, spent, u64::MAX).next;
+            assert!(
+                matches!(next, Next::Retry { counted, .. } if counted == counts),
+                "{outcome:?}: {next:?}"
+            );
         }
         let last = judged(outcome, ATTEMPTS_MAX - 1, u64::MAX).next;
-        assert_eq!(last, Next::Dead(Reason::AttemptsExhausted), "{outcome:?}");
+        assert_eq!(last == Next::Dead(Reason::AttemptsExhausted), counts, "{outcome:?}: {last:?}");
         assert_eq!(judged(outcome, 0, 1).next, Next::Expire, "{outcome:?} would come too late");
     }
 }

@@ -71,6 +71,8 @@ impl MemoryLedgerHarness {
 
 #[async_trait]
 impl LedgerHarness for MemoryLedgerHarness {
+    const HISTORIES: u32 = 512;
+
     fn ledger(&self) -> Arc<dyn Ledger> {
         self.ledger.clone()
     }

@@ -28,6 +28,20 @@ pub(super) const DELIVERY: &str = "
 pub(super) const FINISH: &str = "
     UPDATE delivery_states SET state = ?2, reason = ?3, finished_at = ?4 WHERE id = ?1";
 
+/// Of an open delivery, what can be read even where [`DELIVERY`] can't.
+pub(super) const KEPT: &str = "SELECT route, due_at, epoch FROM delivery_states WHERE id = ?1 AND state < 2";
+pub(super) const OPEN: &str = "
+    SELECT d.app, d.notification, s.state FROM deliveries d CROSS JOIN delivery_states s ON s.id = d.id
+    WHERE d.id = ?1 AND s.state < 2";
+
+/// An open delivery, as far as ending it goes: no more, so that what can't be read whole can end.
+pub(super) struct Open {
+    id: DeliveryId,
+    app: AppId,
+    notification: NotificationId,
+    state: DeliveryState,
+}
+
 /// A delivery, as it stands.
 pub(super) struct Delivery {
     pub(super) id: DeliveryId,
@@ -118,13 +132,47 @@ impl Delivery {
         Ok(self.route_now(tx)?.map(item))
     }
 
-    /// Ends it without an attempt.
+    /// How it is queued by its own row, on the route that it had when it was last worked on: where its device can't be
+    /// read, whose route is the one to go by.
+    pub(super) fn queue_item_as_kept(tx: &Tx<'_>, id: DeliveryId) -> Result<Option<QueueItem>> {
+        let kept = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let Some((route, due_at, epoch)) = tx.first("delivery", KEPT, [id.as_bytes()], kept)? else {
+            return Ok(None);
+        };
+        Ok(Some(QueueItem {
+            id: ItemId::Delivery(id),
+            route: tx.routes.route(tx.connection, route)?,
+            due_in_ms: tx.now.ms_until(Timestamp::from_ms(due_at)),
+            epoch_floor: Epoch(epoch),
+        }))
+    }
+
+    /// Ends it, which is open, without an attempt.
     pub(super) fn finish(&mut self, tx: &Tx<'_>, moves: &mut Moves, reason: Reason) -> Result<()> {
+        let &mut Self { id, app, notification, state, .. } = self;
+        Open { id, app, notification, state }.finish(tx, moves, reason)?;
+        (self.state, self.reason) = (reason.state(), Some(reason));
+        Ok(())
+    }
+}
+
+impl Open {
+    /// The delivery with this id, if it is open.
+    pub(super) fn read(tx: &Tx<'_>, id: DeliveryId) -> Result<Option<Self>> {
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let Some((app, notification, state)) = tx.first("delivery", OPEN, [id.as_bytes()], read)? else {
+            return Ok(None);
+        };
+        let notification = NotificationId::from_bytes(notification);
+        Ok(Some(Self { id, app: AppId(app), notification, state: state_of(state)? }))
+    }
+
+    /// Ends it without an attempt.
+    pub(super) fn finish(&self, tx: &Tx<'_>, moves: &mut Moves, reason: Reason) -> Result<()> {
         let state = reason.state();
         let values = params![self.id.as_bytes(), state_code(state), reason.as_str(), tx.now.as_ms()];
         tx.run("finish", FINISH, values)?;
-        moves.moved(self.app, self.notification, self.counted_as(), (state, Some(reason)));
-        (self.state, self.reason) = (state, Some(reason));
+        moves.moved(self.app, self.notification, (self.state, None), (state, Some(reason)));
         Ok(())
     }
 }

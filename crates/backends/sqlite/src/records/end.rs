@@ -9,7 +9,7 @@ use pabal_core::seam::{Ending, Selection};
 use rusqlite::params;
 
 use super::counters::{Moves, counting};
-use super::delivery::Delivery;
+use super::delivery::Open;
 use super::fan_out::FanOut;
 use crate::tx::Tx;
 
@@ -64,9 +64,7 @@ fn end_delivery(
     leased: bool,
     reason: Reason,
 ) -> Result<bool> {
-    let Some(mut delivery) = Delivery::read(tx, id)?.filter(|found| found.state.is_open()) else {
-        return Ok(false);
-    };
+    let Some(delivery) = Open::read(tx, id)? else { return Ok(false) };
     if !leased {
         delivery.finish(tx, moves, reason)?;
     } else if reason == Reason::CancelRequested {

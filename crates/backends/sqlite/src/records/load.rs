@@ -1,12 +1,13 @@
 //! Reading what leases are about, and ending what is over by then: cancelled, expired, its device gone or retired. A
-//! lease that the record would refuse is not worked on: what came of it could not be kept.
+//! lease that the record would refuse is not worked on: what came of it could not be kept. And what can't be read is
+//! told of by itself: the others of its claim, and all later claims, go on.
 
-use pabal_core::Result;
 use pabal_core::clock::Timestamp;
 use pabal_core::delivery::Reason;
 use pabal_core::ids::{DeliveryId, ItemId, NotificationId};
 use pabal_core::route::Route;
 use pabal_core::seam::{Content, DeliveryContent, Epoch, FanOutContent, Lease, Loaded};
+use pabal_core::{Error, ErrorKind, Result};
 use rusqlite::params;
 
 use super::counters::{Moves, counting};
@@ -20,12 +21,23 @@ const SET_ROUTE: &str = "UPDATE delivery_states SET route = ?2 WHERE id = ?1";
 /// Reads what leases are about, in their order.
 pub(super) fn load(tx: &Tx<'_>, leases: &[Lease]) -> Result<Vec<Loaded>> {
     counting(tx, |moves| {
-        let one = |lease: &Lease| match lease.id {
-            ItemId::Delivery(id) => load_delivery(tx, moves, id, lease.epoch),
-            ItemId::FanOut(id) => load_fan_out(tx, id, lease.epoch),
+        let one = |lease: &Lease| {
+            match lease.id {
+                ItemId::Delivery(id) => load_delivery(tx, moves, id, lease.epoch),
+                ItemId::FanOut(id) => load_fan_out(tx, id, lease.epoch),
+            }
+            .or_else(|error| unreadable(lease.id, error))
         };
         leases.iter().map(one).collect()
     })
+}
+
+fn unreadable(id: ItemId, error: Error) -> Result<Loaded> {
+    if error.kind() != ErrorKind::Corrupt {
+        return Err(error);
+    }
+    tracing::error!(item = %id, %error, "what is stored of it can't be read");
+    Ok(Loaded::Unreadable)
 }
 
 fn load_delivery(tx: &Tx<'_>, moves: &mut Moves, id: DeliveryId, epoch: Epoch) -> Result<Loaded> {
@@ -44,8 +56,8 @@ fn load_delivery(tx: &Tx<'_>, moves: &mut Moves, id: DeliveryId, epoch: Epoch) -
     let (Some(route), Some(target)) = (delivery.route_now(tx)?, delivery.target().cloned()) else {
         return Ok(Loaded::Unknown);
     };
-    follow(tx, &mut delivery, &route)?;
     let kept = message_of(tx, delivery.notification)?;
+    follow(tx, &mut delivery, &route)?;
     Ok(Loaded::Content(Content::Delivery(DeliveryContent {
         id,
         notification: delivery.notification,

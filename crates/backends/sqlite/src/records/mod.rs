@@ -9,7 +9,7 @@
 //! | `accept`, `keys`, `resolve` | notifications come in; their recipients become deliveries |
 //! | `load`, `messages` | what a lease is about, and what of it is over by then |
 //! | `record`, `page` | what came of a lease |
-//! | `scan`, `end`, `reopen` | listing open work, ending it, opening dead work again |
+//! | `scan`, `past_expiry`, `end`, `reopen` | listing open work, ending it, opening dead work again |
 //! | `delivery`, `fan_out`, `counters` | the rows that all of these read and move |
 
 mod accept;
@@ -21,6 +21,7 @@ mod keys;
 mod load;
 mod messages;
 mod page;
+mod past_expiry;
 mod record;
 mod reopen;
 mod resolve;

@@ -1,22 +1,21 @@
 //! Listing open work in the order (due, id). First the places of deliveries and of fan-outs are found, each along an
-//! index; then they are merged, and only what is left of them is read.
-//!
-//! What is past its expiry is found by its notification's and sorted by its due time, as a user's or a notification's
-//! is: what is listed so is about to end, and is not listed again.
+//! index; then they are merged, and only what is left of them is read. What is past its expiry has an order of its own
+//! (`past_expiry`).
 
-use pabal_core::Result;
 use pabal_core::clock::Timestamp;
 use pabal_core::ids::{DeliveryId, ItemId, NotificationId};
-use pabal_core::seam::{OpenItem, Selection};
+use pabal_core::seam::{OpenItem, QueueItem, Selection};
+use pabal_core::{ErrorKind, Result};
 use rusqlite::{Row, params};
 
 use super::delivery::Delivery;
 use super::fan_out::FanOut;
+use super::past_expiry;
 use crate::rows::signed;
 use crate::tx::Tx;
 
 /// A place in a listing.
-type Place = (Timestamp, ItemId);
+pub(super) type Place = (Timestamp, ItemId);
 
 /// The deliveries that lie after (?1, ?2), due at ?3 at the latest.
 macro_rules! deliveries {
@@ -47,12 +46,6 @@ pub(super) const DELIVERIES_OF_USER: &str = deliveries!(
 );
 pub(super) const ONE_DELIVERY: &str =
     deliveries!("deliveries d CROSS JOIN delivery_states s ON s.id = d.id", "d.app = ?5 AND d.id = ?6");
-pub(super) const DELIVERIES_PAST_EXPIRY: &str = deliveries!(
-    "notification_states n INDEXED BY notification_states_open
-        CROSS JOIN deliveries d INDEXED BY deliveries_of_notification ON d.notification = n.id
-        CROSS JOIN delivery_states s ON s.id = d.id",
-    "n.expires_at <= ?5 AND (n.state < 2 OR n.scheduled > 0 OR n.retrying > 0) AND n.scheduled + n.retrying > 0"
-);
 
 /// The fan-outs that lie after (?1, ?2), due at ?3 at the latest.
 macro_rules! fan_outs {
@@ -75,10 +68,6 @@ pub(super) const FAN_OUTS_OF_APP: &str = fan_outs!(
 );
 pub(super) const ONE_FAN_OUT: &str =
     fan_outs!("notifications m CROSS JOIN notification_states n ON n.id = m.id", "m.app = ?5 AND m.id = ?6");
-pub(super) const FAN_OUTS_PAST_EXPIRY: &str = fan_outs!(
-    "notification_states n INDEXED BY notification_states_open",
-    "n.expires_at <= ?5 AND (n.state < 2 OR n.scheduled > 0 OR n.retrying > 0)"
-);
 
 /// All open work, or what has been due for longer than `overdue_by_ms`.
 pub(super) fn scan_open(
@@ -91,42 +80,64 @@ pub(super) fn scan_open(
         // *Longer* than that: what has been due for just as long is not among it.
         tx.now.as_ms().saturating_sub(signed(by_ms)).saturating_sub(1)
     });
-    let range = Range { after, until, max: signed(max as u64) };
-    let deliveries = range.deliveries(tx, DELIVERIES, &[])?;
-    let fan_outs = range.fan_outs(tx, FAN_OUTS, &[])?;
-    read(tx, deliveries, fan_outs, max)
+    listed(tx, after, max, |after, max| Range { after, until, max }.places(tx, None))
 }
 
-/// The open work of a selection. A user's or a delivery's never has a fan-out in it: the others that the notification
-/// is for keep it.
+/// The open work of a selection.
 pub(super) fn open_work(
     tx: &Tx<'_>,
     selection: &Selection,
     after: Option<Place>,
     max: usize,
 ) -> Result<Vec<OpenItem>> {
-    let range = Range { after, until: i64::MAX, max: signed(max as u64) };
-    let (deliveries, fan_outs) = match selection {
-        Selection::Notification(app, id) => {
-            let of: Which<'_> = &[&app.0, id.as_bytes()];
-            (range.deliveries(tx, DELIVERIES_OF_NOTIFICATION, of)?, range.fan_outs(tx, ONE_FAN_OUT, of)?)
+    listed(tx, after, max, |after, max| Range { after, until: i64::MAX, max }.places(tx, Some(selection)))
+}
+
+/// Reads up to `max` items of a listing, whose places come in pages. What can't be read does not end it, nor what lies
+/// behind it.
+fn listed(
+    tx: &Tx<'_>,
+    mut after: Option<Place>,
+    max: usize,
+    page: impl Fn(Option<Place>, usize) -> Result<Vec<Place>>,
+) -> Result<Vec<OpenItem>> {
+    let (mut open, mut unreadable) = (Vec::new(), 0);
+    let mut is_last = max == 0;
+    while !is_last {
+        let missing = max - open.len();
+        let places = page(after, missing)?;
+        let read = places.len();
+        after = places.last().copied();
+        for (due, id) in places {
+            match item(tx, id) {
+                Ok(found) => open.extend(found.map(|item| OpenItem { item, due })),
+                Err(error) if error.kind() == ErrorKind::Corrupt => unreadable += 1,
+                Err(error) => return Err(error),
+            }
         }
-        Selection::User(app, user) => {
-            (range.deliveries(tx, DELIVERIES_OF_USER, &[&app.0, &user.as_str()])?, Vec::new())
-        }
-        Selection::Delivery(app, id) => {
-            (range.deliveries(tx, ONE_DELIVERY, &[&app.0, id.as_bytes()])?, Vec::new())
-        }
-        Selection::PastExpiry => {
-            let of: Which<'_> = &[&tx.now.as_ms()];
-            (range.deliveries(tx, DELIVERIES_PAST_EXPIRY, of)?, range.fan_outs(tx, FAN_OUTS_PAST_EXPIRY, of)?)
-        }
-        Selection::App(app) => {
-            let of: Which<'_> = &[&app.0];
-            (range.deliveries(tx, DELIVERIES_OF_APP, of)?, range.fan_outs(tx, FAN_OUTS_OF_APP, of)?)
-        }
-    };
-    read(tx, deliveries, fan_outs, max)
+        is_last = read < missing || open.len() == max;
+    }
+    if unreadable > 0 {
+        tracing::warn!(unreadable, "open work can't be read, and is left alone");
+    }
+    Ok(open)
+}
+
+fn item(tx: &Tx<'_>, id: ItemId) -> Result<Option<QueueItem>> {
+    match id {
+        ItemId::Delivery(id) => match delivery_item(tx, id) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => Delivery::queue_item_as_kept(tx, id),
+            read => read,
+        },
+        ItemId::FanOut(id) => Ok(FanOut::read(tx, id)?.map(|found| found.queue_item(tx.now))),
+    }
+}
+
+fn delivery_item(tx: &Tx<'_>, id: DeliveryId) -> Result<Option<QueueItem>> {
+    match Delivery::read(tx, id)? {
+        Some(found) => found.queue_item(tx),
+        None => Ok(None),
+    }
 }
 
 /// What of a statement's rows is wanted: the parameters from ?5 on.
@@ -136,10 +147,37 @@ type Which<'a> = &'a [&'a dyn rusqlite::ToSql];
 struct Range {
     after: Option<Place>,
     until: i64,
-    max: i64,
+    max: usize,
 }
 
 impl Range {
+    /// The first places of a selection's open work, or of all. A user's or a delivery's never has a fan-out in it: the
+    /// others that the notification is for keep it.
+    fn places(&self, tx: &Tx<'_>, selection: Option<&Selection>) -> Result<Vec<Place>> {
+        match selection {
+            Some(Selection::Notification(app, id)) => {
+                let of: Which<'_> = &[&app.0, id.as_bytes()];
+                self.merged(tx, (DELIVERIES_OF_NOTIFICATION, ONE_FAN_OUT), of)
+            }
+            Some(Selection::User(app, user)) => {
+                self.deliveries(tx, DELIVERIES_OF_USER, &[&app.0, &user.as_str()])
+            }
+            Some(Selection::Delivery(app, id)) => self.deliveries(tx, ONE_DELIVERY, &[&app.0, id.as_bytes()]),
+            Some(Selection::App(app)) => self.merged(tx, (DELIVERIES_OF_APP, FAN_OUTS_OF_APP), &[&app.0]),
+            Some(Selection::PastExpiry) => past_expiry::places(tx, self.after, self.max),
+            None => self.merged(tx, (DELIVERIES, FAN_OUTS), &[]),
+        }
+    }
+
+    /// Deliveries and fan-outs in one order.
+    fn merged(&self, tx: &Tx<'_>, sql: (&str, &str), which: Which<'_>) -> Result<Vec<Place>> {
+        let mut places = self.deliveries(tx, sql.0, which)?;
+        places.extend(self.fan_outs(tx, sql.1, which)?);
+        places.sort_unstable();
+        places.truncate(self.max);
+        Ok(places)
+    }
+
     fn deliveries(&self, tx: &Tx<'_>, sql: &str, which: Which<'_>) -> Result<Vec<Place>> {
         let after = match &self.after {
             None => (i64::MIN, &[][..]),
@@ -148,7 +186,7 @@ impl Range {
             Some((due, ItemId::FanOut(_))) => (due.as_ms().saturating_add(1), &[][..]),
         };
         let item = |id| ItemId::Delivery(DeliveryId::from_bytes(id));
-        self.places(tx, sql, after, which, item)
+        self.found(tx, sql, after, which, item)
     }
 
     fn fan_outs(&self, tx: &Tx<'_>, sql: &str, which: Which<'_>) -> Result<Vec<Place>> {
@@ -158,11 +196,11 @@ impl Range {
             Some((due, ItemId::FanOut(id))) => (due.as_ms(), &id.as_bytes()[..]),
         };
         let item = |id| ItemId::FanOut(NotificationId::from_bytes(id));
-        self.places(tx, sql, after, which, item)
+        self.found(tx, sql, after, which, item)
     }
 
     /// The empty blob sorts before every id.
-    fn places(
+    fn found(
         &self,
         tx: &Tx<'_>,
         sql: &str,
@@ -171,26 +209,9 @@ impl Range {
         item: impl Fn([u8; 16]) -> ItemId,
     ) -> Result<Vec<Place>> {
         let place = |row: &Row<'_>| Ok((Timestamp::from_ms(row.get(0)?), item(row.get(1)?)));
-        let mut values = Vec::from(params![after.0, after.1, self.until, self.max]);
+        let max = signed(self.max as u64);
+        let mut values = Vec::from(params![after.0, after.1, self.until, max]);
         values.extend(which);
         tx.all("open_work", sql, values.as_slice(), place)
     }
-}
-
-fn read(tx: &Tx<'_>, deliveries: Vec<Place>, fan_outs: Vec<Place>, max: usize) -> Result<Vec<OpenItem>> {
-    let mut places = deliveries;
-    places.extend(fan_outs);
-    places.sort_unstable();
-    places.truncate(max);
-    let mut open = Vec::with_capacity(places.len());
-    for (due, id) in places {
-        let item = match id {
-            ItemId::Delivery(id) => {
-                Delivery::read(tx, id)?.map(|found| found.queue_item(tx)).transpose()?.flatten()
-            }
-            ItemId::FanOut(id) => FanOut::read(tx, id)?.map(|found| found.queue_item(tx.now)),
-        };
-        open.extend(item.map(|item| OpenItem { item, due }));
-    }
-    Ok(open)
 }

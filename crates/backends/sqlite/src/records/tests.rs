@@ -1,5 +1,6 @@
 //! What the conformance suites can't see: that counters equal a recount, what rows a delivery costs, which way the
-//! statements walk, and that what is remembered is bounded.
+//! statements walk (`plans`) and what a step costs (`expiring`), that what is remembered is bounded, and what becomes of
+//! rows that can't be read (`unreadable`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,14 +10,15 @@ use pabal_core::clock::{Clock, Timestamp};
 use pabal_core::delivery::{DeliveryState, Reason};
 use pabal_core::device::{MarkKind, Registration};
 use pabal_core::ids::{DeliveryId, ItemId, NotificationId};
-use pabal_core::limits;
 use pabal_core::outcome::{Outcome, Report};
 use pabal_core::route::Lane;
 use pabal_core::seam::{
-    Acceptance, Answer, AttemptRecord, Change, Content, Cursor, DeliveryContent, Ending, Epoch, Lease,
-    Loaded, PageMade, QueueItem, Recorded, Records, Selection, Settlement, Taken, Worker,
+    Acceptance, Answer, AttemptRecord, Change, Claim, Claimed, Content, Cursor, DeliveryContent, EndSummary,
+    Ending, Epoch, Lease, Loaded, PageMade, QueueItem, Recorded, Records, Selection, Settlement, Taken, Want,
+    Worker,
 };
 use pabal_core::verdict::Next;
+use pabal_core::{limits, steps};
 use pabal_testkit::TestClock;
 use pabal_testkit::fixtures::{
     APP, Draft, HOUR_MS, all_routes, android, device, ios, notification_id, to_device, to_token, to_users,
@@ -26,6 +28,10 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::cache::{Kept, MESSAGES_KEPT_MAX, MessageCache};
+
+mod expiring;
+mod plans;
+mod unreadable;
 
 /// A core over a database in memory.
 struct Stage {
@@ -37,7 +43,10 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let connection = Connection::open_in_memory().unwrap();
+        Self::over(Connection::open_in_memory().unwrap())
+    }
+
+    fn over(connection: Connection) -> Self {
         connection.execute_batch(include_str!("../../schema/0001_first.sql")).unwrap();
         let clock = TestClock::new();
         let core = Core::new(connection, Arc::new(clock.clone()));
@@ -59,7 +68,11 @@ impl Stage {
     }
 
     fn accept_all(&self, batch: &[Acceptance]) -> Vec<(Answer, Vec<QueueItem>)> {
-        Self::done(self.core.accept(batch))
+        let answers = Self::done(self.core.accept(batch));
+        for (_, work) in &answers {
+            Self::done(steps::enqueue(&self.core, work));
+        }
+        answers
     }
 
     fn accept(&mut self, draft: Draft) -> (NotificationId, Answer, Vec<ItemId>) {
@@ -83,6 +96,27 @@ impl Stage {
 
     fn load(&self, lease: &Lease) -> Loaded {
         Self::done(self.core.load(std::slice::from_ref(lease))).remove(0)
+    }
+
+    /// Leases and loads what is due on all routes.
+    fn claim(&self) -> Claimed {
+        let want = Want::Ordinary(all_routes().into_iter().map(|route| (route, limits::CLAIM_MAX)).collect());
+        let claim = Claim { want, worker: Worker(1), visibility_ms: 60_000 };
+        Self::done(steps::claim(&self.core, &self.core, &claim)).0
+    }
+
+    /// One step of ending what is past its expiry.
+    fn expire(&self, after: Option<(Timestamp, ItemId)>, max: usize) -> EndSummary {
+        let (selection, reason) = (Selection::PastExpiry, Reason::TtlEnded);
+        Self::done(steps::end(&self.core, &self.core, &selection, reason, after, max))
+    }
+
+    fn execute(&self, sql: &str) {
+        let done = |tx: &crate::tx::Tx<'_>| {
+            tx.connection.execute_batch(sql).unwrap();
+            Ok(())
+        };
+        self.core.with(done).unwrap();
     }
 
     fn record(&self, settlement: Settlement) -> Recorded {
@@ -225,7 +259,7 @@ impl Walk {
                     self.work.extend(work.into_iter().map(|item| item.id));
                 }
             }
-            Loaded::Settled(_) | Loaded::Unknown => {}
+            Loaded::Settled(_) | Loaded::Unreadable | Loaded::Unknown => {}
         }
     }
 
@@ -407,87 +441,4 @@ fn an_unknown_item_is_unknown() {
         let page = Stage::done(stage.core.page(&lease, &Cursor::default(), 1));
         assert!(matches!(page, PageMade::Refused(_)));
     }
-}
-
-/// The steps of a statement, as SQLite plans it; its parameters may be missing for that.
-fn plan(stage: &Stage, sql: &str) -> Vec<String> {
-    let steps = stage.core.with(|tx| {
-        let mut statement = tx.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        Ok(statement.raw_query().mapped(|row| row.get(3)).map(std::result::Result::unwrap).collect())
-    });
-    steps.unwrap()
-}
-
-#[test]
-fn statements_walk_along_indexes() {
-    let stage = Stage::new();
-    let statements = [
-        accept::ANSWERED,
-        counters::MOVE_NOTIFICATION,
-        counters::MOVE_TOTAL,
-        delivery::DELIVERY,
-        delivery::FINISH,
-        end::MARK_FAN_OUT_OF_APP,
-        end::MARK_FAN_OUTS_PAST_EXPIRY,
-        fan_out::FAN_OUT,
-        keys::FIND,
-        keys::FORGET,
-        keys::TOO_OLD,
-        messages::LANE,
-        messages::MESSAGE,
-        page::RECIPIENTS,
-        page::TURN,
-        record::MARK,
-        record::SETTLE,
-        record::SETTLE_FAN_OUT,
-        reopen::DEAD_FAN_OUTS_OF_APP,
-        reopen::DEAD_FAN_OUTS_PAST_EXPIRY,
-        reopen::DEAD_OF_APP,
-        reopen::DEAD_OF_NOTIFICATION,
-        reopen::DEAD_OF_USER,
-        reopen::DEAD_PAST_EXPIRY,
-        reopen::ONE_DEAD,
-        reopen::ONE_DEAD_FAN_OUT,
-        resolve::DEVICE,
-        resolve::DEVICES,
-        scan::DELIVERIES,
-        scan::DELIVERIES_OF_APP,
-        scan::DELIVERIES_OF_NOTIFICATION,
-        scan::DELIVERIES_OF_USER,
-        scan::DELIVERIES_PAST_EXPIRY,
-        scan::FAN_OUTS,
-        scan::FAN_OUTS_OF_APP,
-        scan::FAN_OUTS_PAST_EXPIRY,
-        scan::ONE_DELIVERY,
-        scan::ONE_FAN_OUT,
-    ];
-    for sql in statements {
-        let plan = plan(&stage, sql);
-        assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{sql}\n{plan:#?}");
-    }
-    // Only open fan-outs are in this index, and all of them are meant.
-    let marks = plan(&stage, end::MARK_FAN_OUTS_OF_APP);
-    assert!(marks[0].ends_with("USING INDEX notification_states_due"), "{marks:?}");
-}
-
-#[test]
-fn listings_need_no_sorting() {
-    let stage = Stage::new();
-    let in_order = [
-        scan::DELIVERIES,
-        scan::DELIVERIES_OF_APP,
-        scan::FAN_OUTS,
-        scan::FAN_OUTS_OF_APP,
-        reopen::DEAD_FAN_OUTS_OF_APP,
-        reopen::DEAD_OF_APP,
-        reopen::DEAD_OF_NOTIFICATION,
-        reopen::DEAD_OF_USER,
-        keys::TOO_OLD,
-    ];
-    for sql in in_order {
-        let plan = plan(&stage, sql);
-        assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{sql}\n{plan:#?}");
-    }
-    let open = plan(&stage, scan::DELIVERIES);
-    assert!(open[0].contains("(due_at,id)>(?,?)"), "a page begins where the last one ended: {open:?}");
 }

@@ -37,7 +37,8 @@ async fn what_waits_together_is_committed_together() {
         assert_eq!(store.devices(APP, &user(&format!("u{n}"))).await.unwrap().len(), 1, "u{n}");
     }
     let commits = commits_in_log(&world.path()) - before;
-    assert!((1..=2).contains(&commits), "{commits} commits for {CALLERS} calls");
+    // More than one or two only where the machine is slow: a commit is bounded in time.
+    assert!((1..=CALLERS / 10).contains(&commits), "{commits} commits for {CALLERS} calls");
 }
 
 #[tokio::test]

@@ -78,6 +78,21 @@ fn a_folder_that_is_not_there_is_named() {
     let path = world.path().join("not/there.db");
     let config = pabal_sqlite::SqliteConfig::at(&path);
     let refused = world.try_open(&config).err().unwrap();
-    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert_eq!((refused.kind(), refused.is_temporary()), (ErrorKind::Conflict, false));
     assert!(refused.to_string().contains("there.db"), "{refused}");
+    assert!(refused.to_string().contains("does not exist; create it"), "{refused}");
+}
+
+#[test]
+fn only_its_owner_may_read_what_is_about_people() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let world = World::new();
+    let sqlite = world.open();
+    for beside in ["", "-wal", "-shm"] {
+        let file = format!("{}{beside}", world.path().display());
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    drop(sqlite);
 }

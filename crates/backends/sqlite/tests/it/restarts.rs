@@ -55,3 +55,15 @@ async fn epochs_grow_though_the_clock_went_back_over_a_restart() {
         ledger.release(vec![before.lease.clone()]).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn after_a_clean_stop_one_file_holds_everything() {
+    let world = World::new();
+    let ledger = world.open().ledger();
+    ledger.accept(vec![to_token("t").build(notification_id(1))], None).await.unwrap();
+    drop(ledger);
+
+    let elsewhere = World::new();
+    std::fs::copy(world.path(), elsewhere.path()).unwrap();
+    assert_eq!(claim(&elsewhere.open().ledger(), 1).await.len(), 1);
+}
