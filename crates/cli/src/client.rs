@@ -20,15 +20,26 @@ use crate::failure::Failure;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Where a server listens that nobody told otherwise.
+const USUAL_URL: &str = "http://127.0.0.1:8080";
+
 /// Which server, and by which key.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ServerArgs {
     /// The server's address.
-    #[arg(long, env = "PABAL_URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(long, env = "PABAL_URL", default_value = USUAL_URL)]
     pub(crate) url: String,
     /// The API key.
     #[arg(long, env = "PABAL_API_KEY", hide_env_values = true)]
     pub(crate) api_key: Option<String>,
+}
+
+impl ServerArgs {
+    /// What another command needs on its line to reach the same server.
+    pub(crate) fn as_option(&self) -> String {
+        let is_known = self.url == USUAL_URL || std::env::var("PABAL_URL").is_ok_and(|url| url == self.url);
+        if is_known { String::new() } else { format!(" --url {}", self.url) }
+    }
 }
 
 /// A connection to a server.

@@ -34,9 +34,30 @@ impl Failure {
     }
 }
 
-/// Tells what failed on standard error, and ends with its code.
-pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("pabal: {error:#}");
+/// Tells what failed on standard error, with `json` as a JSON object, and ends with its code.
+pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
     let code = error.downcast_ref::<Failure>().map_or(1, Failure::code);
+    tell(&format!("{error:#}"), code, json);
     ExitCode::from(code)
+}
+
+/// Tells that the command line is wrong, as its parser puts it; also its answers to `--help` and `--version`, which are
+/// no failures.
+pub(crate) fn report_usage(error: &clap::Error, json: bool) -> ExitCode {
+    let code = u8::try_from(error.exit_code()).unwrap_or(2);
+    if json && error.use_stderr() {
+        tell(error.render().to_string().trim().trim_start_matches("error: "), code, json);
+    } else if let Err(error) = error.print() {
+        // Whoever asked has gone away: there is nobody left to tell.
+        tracing::debug!(%error, "the message could not be printed");
+    }
+    ExitCode::from(code)
+}
+
+fn tell(message: &str, code: u8, json: bool) {
+    if json {
+        eprintln!("{}", serde_json::json!({ "error": message, "exit_code": code }));
+    } else {
+        eprintln!("pabal: {message}");
+    }
 }

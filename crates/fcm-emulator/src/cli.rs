@@ -85,8 +85,10 @@ pub async fn run(args: Args) -> Result<(), Error> {
     })
     .await?;
     write_files(&args, &emulator)?;
+    // Listened for before the greeting: whoever reads that may ask for the stop at once.
+    let stop = StopSignal::listen()?;
     std::io::stdout().write_all(greeting(&args, &emulator).as_bytes())?;
-    stop_signal().await?;
+    stop.asked().await?;
     emulator.stop().await;
     Ok(())
 }
@@ -119,17 +121,41 @@ fn greeting(args: &Args, emulator: &Emulator) -> String {
     text
 }
 
-/// Ends on Ctrl-C, and on SIGTERM where there is one.
-async fn stop_signal() -> std::io::Result<()> {
+/// Ctrl-C, and SIGTERM where there is one. From the moment it is made they no longer end the process by themselves.
+struct StopSignal {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl StopSignal {
+    fn listen() -> std::io::Result<Self> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            Ok(Self {
+                interrupt: signal(SignalKind::interrupt())?,
+                terminate: signal(SignalKind::terminate())?,
+            })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    /// Ends when one of them comes.
+    #[cfg(unix)]
+    async fn asked(mut self) -> std::io::Result<()> {
         tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminate.recv() => Ok(()),
+            biased;
+            _ = self.interrupt.recv() => Ok(()),
+            _ = self.terminate.recv() => Ok(()),
         }
     }
+
+    /// Ends when one of them comes.
     #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    async fn asked(self) -> std::io::Result<()> {
+        tokio::signal::ctrl_c().await
+    }
 }

@@ -13,10 +13,12 @@ pub mod shape;
 
 mod api;
 mod auth;
+mod preflight;
+mod reach;
 mod serve;
 mod server;
 mod wiring;
 
 pub use config::{Config, ConfigError};
 pub use server::{Running, Server, StartError};
-pub use wiring::{ProjectReport, inspect, shown};
+pub use wiring::{ProjectReport, inspect, shown, taken};

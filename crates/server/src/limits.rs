@@ -16,6 +16,8 @@ pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 256;
 /// Characters of a caller's own `x-request-id`; a longer one is replaced.
 pub const REQUEST_ID_CHARS_MAX: usize = 64;
+/// Characters of the name of one of FCM's topics.
+pub const FCM_TOPIC_CHARS_MAX: usize = 900;
 /// Characters of a language tag.
 pub const LOCALE_CHARS_MAX: usize = 35;
 /// Keys whose records are kept in memory.

@@ -27,6 +27,9 @@ use crate::wiring::{self, ProjectReport};
 const CLOSED_POLL: Duration = Duration::from_millis(1);
 const CLOSED_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How often to look whether the engine has failed.
+const BROKEN_POLL: Duration = Duration::from_secs(1);
+
 /// Why a server does not start. Each says what to change.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -51,7 +54,7 @@ pub enum StartError {
     },
 }
 
-fn hint(source: &std::io::Error) -> &'static str {
+pub(crate) fn hint(source: &std::io::Error) -> &'static str {
     match source.kind() {
         std::io::ErrorKind::AddrInUse => {
             ". Another program listens there: stop it, or choose another port with listen (PABAL_LISTEN), \
@@ -146,6 +149,13 @@ impl Running {
     /// What happened so far, for programs that run a server inside themselves.
     pub fn history(&self) -> Arc<dyn History> {
         Arc::clone(&self.history)
+    }
+
+    /// Ends once a part of the engine has failed for good: nothing more is sent then, and only another start helps.
+    pub async fn broken(&self) {
+        while !self.engine.status().broken {
+            tokio::time::sleep(BROKEN_POLL).await;
+        }
     }
 
     /// Stops in order: no new connections, requests finish, attempts in flight finish and are settled, and the store is

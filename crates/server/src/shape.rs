@@ -77,9 +77,20 @@ impl fmt::Display for Misfit {
             Fault::Unknown(known) => write!(f, "{path} is not known; known here: {}", known.join(", ")),
             Fault::Missing => write!(f, "{path} is missing"),
             Fault::Type { expected, found } => write!(f, "{path} must be {expected}, not {found}"),
-            Fault::Value(problem) => write!(f, "{path}: {problem}"),
+            Fault::Value(problem) => match after_own_name(path, problem) {
+                Some(rest) => write!(f, "{path}{rest}"),
+                None => write!(f, "{path}: {problem}"),
+            },
         }
     }
+}
+
+/// What follows the thing's own word in a problem, where that is also the end of the path: `user is empty` at `to.user`
+/// reads better as `to.user is empty`.
+fn after_own_name<'a>(path: &str, problem: &'a str) -> Option<&'a str> {
+    let name = path.rsplit('.').next()?;
+    let name = name.split_once('[').map_or(name, |(list, _)| list.trim_end_matches('s'));
+    problem.strip_prefix(name).filter(|rest| !name.is_empty() && rest.starts_with(' '))
 }
 
 impl std::error::Error for Misfit {}
@@ -90,7 +101,12 @@ impl serde::de::Error for Misfit {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::here(Fault::Type { expected: expected_in_words(expected), found: kind_in_words(found) })
+        let expected = expected_in_words(expected);
+        let found = match found {
+            Unexpected::Float(_) if expected.starts_with(WHOLE) => "one with a fraction or beyond 64 bits",
+            found => kind_in_words(found),
+        };
+        Self::here(Fault::Type { expected, found })
     }
 
     fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -129,6 +145,9 @@ fn kind_in_words(found: Unexpected<'_>) -> &'static str {
         _ => "something else",
     }
 }
+
+/// How every whole number begins in words.
+const WHOLE: &str = "a whole number";
 
 /// Serde names Rust's types; callers know JSON's.
 fn expected_in_words(expected: &dyn Expected) -> String {
@@ -178,7 +197,7 @@ impl<'a> At<'a> {
         match self.0 {
             Value::Null => Unexpected::Unit,
             Value::Bool(value) => Unexpected::Bool(*value),
-            Value::Number(_) => Unexpected::Float(0.0),
+            Value::Number(_) => Unexpected::Unsigned(0),
             Value::String(text) => Unexpected::Str(text),
             Value::Array(_) => Unexpected::Seq,
             Value::Object(_) => Unexpected::Map,
@@ -363,6 +382,14 @@ mod tests {
     }
 
     #[test]
+    fn no_misfit_says_a_name_twice() {
+        let shown = |path: &str, problem: &str| Misfit::value(path, problem).to_string();
+        assert_eq!(shown("to.user", "user is empty"), "to.user is empty");
+        assert_eq!(shown("to.users[1]", "user is empty"), "to.users[1] is empty");
+        assert_eq!(shown("lane", "must be one of a, b"), "lane: must be one of a, b");
+    }
+
+    #[test]
     fn misfits_name_their_path_and_never_the_value() {
         check(json!({}), "name is missing");
         check(json!("secret"), "the value must be an object, not a string");
@@ -372,6 +399,11 @@ mod tests {
             "nmae is not known; known here: name, port, data, inner, mode",
         );
         check(json!({"name": "a", "port": 70000}), "port: must be a whole number from 0 to 65535");
+        check(
+            json!({"name": "a", "port": 1.5}),
+            "port must be a whole number from 0 to 65535, not one with a fraction or beyond 64 bits",
+        );
+        check(json!({"name": 1.5}), "name must be a string, not a number");
         check(json!({"name": "a", "port": -1}), "port: must be a whole number from 0 to 65535");
         check(
             json!({"name": "a", "port": "secret"}),

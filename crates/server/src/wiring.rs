@@ -23,6 +23,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use crate::config::{Config, FcmSection, ProjectSection};
+use crate::preflight;
+use crate::reach::Watched;
 use crate::server::StartError;
 use crate::shape::Misfit;
 
@@ -68,6 +70,7 @@ pub(crate) async fn wire(
     chance: &Arc<dyn Chance>,
 ) -> Result<Wired, StartError> {
     let (store_url, queue_url) = urls(config)?;
+    store_url.look()?;
     let (channels, projects) = channels(config, clock, chance)?;
     let (own_ledger, store) = match store_url {
         StoreUrl::Sqlite(sqlite) => open_sqlite(sqlite, clock, chance).await.map_err(|source| {
@@ -99,9 +102,25 @@ async fn open_sqlite(
     Ok((Arc::new(opened.ledger()), Arc::new(opened.store())))
 }
 
+/// What is taken at the moment: by the server, if it runs already, and then no reason to change anything.
+pub fn taken(config: &Config) -> Vec<String> {
+    let mut taken = Vec::new();
+    if let Ok((StoreUrl::Sqlite(sqlite), _)) = urls(config)
+        && preflight::is_sqlite_held(&sqlite.path)
+    {
+        taken.push(format!("a running server holds {}", sqlite.path.display()));
+    }
+    if preflight::check_listen(config.listen) == Ok(true) {
+        taken.push(format!("a running program listens on {}", config.listen));
+    }
+    taken
+}
+
 /// Looks at everything that a start would look at before it opens anything: one result for each part.
 pub fn inspect(config: &Config) -> Vec<Result<ProjectReport, Misfit>> {
-    let mut found: Vec<_> = urls(config).err().into_iter().map(Err).collect();
+    let mut found: Vec<_> =
+        urls(config).and_then(|(store, _)| store.look()).err().into_iter().map(Err).collect();
+    found.extend(preflight::check_listen(config.listen).err().map(Err));
     if let Some(Err(misfit)) = config.fcm.extra_ca.as_deref().map(extra_ca) {
         found.push(Err(misfit));
     }
@@ -134,7 +153,7 @@ fn channels(
     let projects = reports(&fcm);
     let channel = FcmChannel::new(&fcm, Arc::clone(clock), Arc::clone(chance))
         .map_err(|error| Misfit::value("fcm", error.to_string()))?;
-    let channel: Arc<dyn Channel> = Arc::new(channel);
+    let channel: Arc<dyn Channel> = Arc::new(Watched::new(ChannelKind::Fcm, Arc::new(channel)));
     Ok((Channels::from([(ChannelKind::Fcm, channel)]), projects))
 }
 
@@ -189,6 +208,15 @@ fn urls(config: &Config) -> Result<(StoreUrl, Option<QueueUrl>), Misfit> {
     let store = config.store.parse().map_err(|problem: String| Misfit::value("store", problem))?;
     let queue = config.queue.as_deref().map(str::parse).transpose();
     Ok((store, queue.map_err(|problem: String| Misfit::value("queue", problem))?))
+}
+
+impl StoreUrl {
+    /// Looks at the store's place without opening anything.
+    fn look(&self) -> Result<(), Misfit> {
+        match self {
+            StoreUrl::Sqlite(sqlite) => preflight::check_sqlite(&sqlite.path),
+        }
+    }
 }
 
 impl FromStr for StoreUrl {

@@ -38,7 +38,7 @@ const SHARES: std::ops::Range<f64> = 0.3..1.7;
 const SEND_DEADLINE: Duration = Duration::from_secs(1);
 /// The emulator has got everything that a killed server sent once its count stands still for this long: longer than
 /// its longest latency.
-const QUIET: Duration = Duration::from_millis(60);
+const QUIET: Duration = Duration::from_millis(150);
 /// How long the first send after a start is waited for.
 const RECOVERY_DEADLINE: Duration = Duration::from_secs(30);
 /// How long everything may take to become final, how often to look and how often to tell.

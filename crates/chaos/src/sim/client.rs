@@ -169,7 +169,7 @@ impl Client {
             self.world.witness(|witness| {
                 // What was accepted for a user meanwhile is not covered; what a notification adds meanwhile is.
                 let whole = matches!(selection, Selection::Notification(..));
-                witness.cancel_is_known(|id, followed| {
+                witness.cancel_is_known(began, |id, followed| {
                     (whole || followed.first_seen < began) && covers(&selection, id, followed)
                 });
                 if let Selection::Notification(_, id) = selection {

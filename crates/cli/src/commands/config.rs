@@ -1,10 +1,10 @@
-//! `pabal config check`: everything that a start would find wrong, without starting anything.
+//! `pabal config check`: what a start would find wrong, as far as it shows without starting anything.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use pabal_server::{Config, ProjectReport, inspect, shown};
+use pabal_server::{Config, ProjectReport, inspect, shown, taken};
 use serde_json::{Value, json};
 
 use super::serve::load;
@@ -23,7 +23,7 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: &Command, json: bool) -> Result<ExitCode> {
     let Command::Check { config: file } = command;
-    let config = load(file.as_deref())?;
+    let config = load(file.as_deref(), json)?;
     let found = inspect(&config);
     let problems = found.iter().filter(|part| part.is_err()).count();
     if json {
@@ -43,6 +43,7 @@ type Found = [Result<ProjectReport, pabal_server::shape::Misfit>];
 fn print(config: &Config, found: &Found) {
     println!("listen  {}", config.listen);
     println!("store   {}", shown(&config.store));
+    println!("log     {}", config.log.level);
     println!("queue   {}", config.queue.as_deref().map_or_else(|| "(the store)".to_owned(), shown));
     for part in found {
         match part {
@@ -54,6 +55,9 @@ fn print(config: &Config, found: &Found) {
             }
             Err(problem) => println!("PROBLEM {problem}"),
         }
+    }
+    for note in taken(config) {
+        println!("note    {note}: 'pabal serve' could not start beside it");
     }
 }
 
@@ -70,6 +74,7 @@ fn as_json(config: &Config, found: &Found) -> Value {
         "queue": config.queue.as_deref().map(shown),
         "projects": projects,
         "problems": problems,
+        "taken": taken(config),
     })
 }
 

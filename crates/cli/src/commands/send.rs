@@ -34,8 +34,8 @@ pub(crate) struct Args {
     #[arg(long)]
     lane: Option<String>,
     /// How long it is worth delivering.
-    #[arg(long, value_name = "SECONDS")]
-    ttl: Option<u64>,
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    ttl: Option<i64>,
     /// Not before this time, as 2026-11-22T18:30:00+09:00.
     #[arg(long, value_name = "TIME")]
     send_at: Option<String>,
@@ -102,7 +102,10 @@ pub(crate) async fn run(args: Args, json: bool) -> Result<ExitCode> {
         None => "recipients are resolved when it is due".to_owned(),
     };
     let before = if replayed { " before, nothing is sent again" } else { "" };
-    println!("Accepted{before}: {id} ({deliveries})\nSee what comes of it: pabal status {id}");
+    println!(
+        "Accepted{before}: {id} ({deliveries})\nSee what comes of it: pabal status{} {id}",
+        args.server.as_option()
+    );
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,10 +4,17 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use http::{Method, StatusCode};
+use pabal_core::ids::NotificationId;
 use serde_json::Value;
 
 use crate::client::{Answer, Connection, ServerArgs};
 use crate::failure::Failure;
+
+/// Characters of a token, FID, topic or condition that are shown.
+const ADDRESS_CHARS_SHOWN: usize = 40;
+
+/// What an id looks like.
+const EXAMPLE_ID: &str = "0192f0c1-2345-7abc-8def-0123456789ab";
 
 /// Show whether a server is ready, or how a notification or a delivery stands.
 #[derive(Debug, clap::Args)]
@@ -21,9 +28,10 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, json: bool) -> Result<ExitCode> {
     let mut connection = Connection::open(&args.server).await?;
     let Some(id) = &args.id else { return readiness(&mut connection, json).await };
-    if !id.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
+    let is_plain = id.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    if !is_plain || id.parse::<NotificationId>().is_err() {
         return Err(Failure::Usage(format!(
-            "'{id}' is no id: it has digits, the letters a to f and '-' only"
+            "'{id}' is no id: one reads like {EXAMPLE_ID}, as 'pabal send' prints it"
         ))
         .into());
     }
@@ -56,12 +64,9 @@ async fn readiness(connection: &mut Connection, json: bool) -> Result<ExitCode> 
     if json {
         println!("{body}");
     } else {
-        println!(
-            "{}: {} in flight, {} routes paused",
-            text(&body, "status"),
-            body["in_flight"],
-            body["paused_routes"]
-        );
+        let paused = body["paused_routes"].as_u64().unwrap_or_default();
+        let plural = if paused == 1 { "" } else { "s" };
+        println!("{}: {} in flight, {paused} route{plural} paused", text(&body, "status"), body["in_flight"]);
         for reason in body["reasons"].as_array().into_iter().flatten() {
             println!("  {}", reason.as_str().unwrap_or_default());
         }
@@ -74,6 +79,7 @@ async fn readiness(connection: &mut Connection, json: bool) -> Result<ExitCode> 
 
 fn print_notification(body: &Value) {
     println!("notification {}  {}", text(body, "id"), text(body, "state"));
+    println!("  to       {}", recipients(&body["to"]));
     println!("  lane     {}", text(body, "lane"));
     println!("  accepted {}", text(body, "created_at"));
     if !body["send_at"].is_null() {
@@ -86,6 +92,10 @@ fn print_notification(body: &Value) {
     let deliveries = body["deliveries"].as_array().map(Vec::as_slice).unwrap_or_default();
     for delivery in deliveries {
         println!("  delivery {}  {}", text(delivery, "id"), summary(delivery));
+        println!("           to {}", recipients(&delivery["to"]));
+        if let Some(paused) = delivery["paused"].as_str() {
+            println!("           paused: {paused}");
+        }
     }
     if !body["next_cursor"].is_null() {
         println!("  … and more: the API pages them with ?cursor={}", text(body, "next_cursor"));
@@ -95,6 +105,7 @@ fn print_notification(body: &Value) {
 fn print_delivery(body: &Value) {
     println!("delivery {}  {}", text(body, "id"), summary(body));
     println!("  of notification {}", text(body, "notification"));
+    println!("  to {}", recipients(&body["to"]));
     if let Some(channel) = body["channel"].as_str() {
         println!("  by {channel}, project {}, {}", text(body, "project"), text(body, "platform"));
     }
@@ -109,10 +120,36 @@ fn print_delivery(body: &Value) {
             text(attempt, "outcome"),
             attempt["latency_ms"],
         );
+        if let Some(detail) = attempt["detail"].as_str() {
+            println!("       {detail}");
+        }
+    }
+    if let Some(paused) = body["paused"].as_str() {
+        println!("  paused: {paused}");
     }
     if !body["next_attempt_at"].is_null() {
         println!("  next attempt {}", text(body, "next_attempt_at"));
     }
+}
+
+/// For whom, in a few words. A token is an address of a person: its beginning is enough to know it again.
+fn recipients(to: &Value) -> String {
+    if let Some(users) = to["users"].as_array() {
+        return format!("{} users", users.len());
+    }
+    let device = to.get("device").filter(|device| device.is_object()).unwrap_or(to);
+    match (device["user"].as_str(), device["device"].as_str()) {
+        (Some(user), Some(device)) => return format!("user {user}, device {device}"),
+        (Some(user), None) => return format!("user {user}"),
+        _ => {}
+    }
+    let Some((kind, address)) = to.as_object().and_then(|fields| fields.iter().next()) else {
+        return String::new();
+    };
+    let address = address.as_str().unwrap_or_default();
+    let begin: String = address.chars().take(ADDRESS_CHARS_SHOWN).collect();
+    let rest = if begin.len() < address.len() { "…" } else { "" };
+    format!("{kind} {begin}{rest}")
 }
 
 fn summary(delivery: &Value) -> String {

@@ -31,7 +31,8 @@ use self::progress::Progress;
 use self::record::Accepted;
 use self::report::Report;
 use self::stage::Stage;
-use crate::{logging, signals};
+use crate::logging;
+use crate::signals::Signals;
 
 /// By then the table is shown, whatever still waits.
 const SHOW_BY: Duration = Duration::from_secs(80);
@@ -48,17 +49,19 @@ pub(crate) async fn run(json: bool) -> Result<ExitCode> {
     let progress = Progress::new(json, began);
     guide::welcome(&progress, &folder, &stage, before.len());
 
+    let mut signals = Signals::listen()?;
     let played = tokio::select! {
         played = play(&folder, &stage, &progress, before) => Some(played),
-        asked = signals::stop_asked() => asked.map(|()| None)?,
+        asked = signals.stop_asked() => asked.map(|()| None)?,
     };
     if let Some(played) = played {
         let report = played?;
         report.print(json);
         guide::where_to_look(&progress, &folder, &stage, &report);
-        signals::stop_asked().await?;
+        signals.stop_asked().await?;
     }
-    progress.say("Stopping: what is under way finishes first.");
+    progress.say("Stopping: what is under way finishes first. Once more Ctrl-C ends at once.");
+    signals.end_at_the_next();
     stage.strike().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -95,12 +95,16 @@ impl Report {
         let row = |name: &str, value: String, note: String| format!("  {name:<34}{value:>10}   {note}\n");
         let number = |count: usize| thousands(count as u64);
         let mut table = row("notifications accepted", number(self.notifications), self.accept_note());
-        table += &row("deliveries made of them", number(self.deliveries), "one for each device".to_owned());
+        table += &row(
+            "deliveries made of them",
+            number(self.deliveries),
+            "one for each device, or for a person without one".to_owned(),
+        );
         table += &row("delivered", number(self.delivered), "taken by the provider".to_owned());
         let attempts = format!("{} attempts in all", thousands(self.attempts));
         table += &row("tried more than once", number(self.retried), attempts);
         for (why, count) in &self.ended {
-            table += &row(why, number(*count), String::new());
+            table += &row(why, number(*count), comment(why).to_owned());
         }
         table += &row("still waiting", number(self.open), String::new());
         let note = "in this start: the answer was lost; one tag keeps the copy off the screen".to_owned();
@@ -144,6 +148,17 @@ impl Report {
             "example_retried": self.example_retried.map(|id| id.to_string()),
             "example_dead": self.example_dead.map(|id| id.to_string()),
         })
+    }
+}
+
+/// What a state and a reason come from here.
+fn comment(why: &str) -> &'static str {
+    match why.rsplit(": ").next() {
+        Some("attempts_exhausted") => "the demo gives up after 5 attempts; a server after 40 by default",
+        Some("no_device") => "people without a device, or whose only one was retired before",
+        Some("unregistered") => "the app was uninstalled; the device is retired",
+        Some("malformed_target") => "the token is none; the device is quarantined",
+        _ => "",
     }
 }
 

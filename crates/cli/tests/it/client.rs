@@ -32,6 +32,30 @@ async fn what_is_sent_can_be_followed() {
         out.starts_with(&format!("delivery {delivery}  ")) && out.contains("by fcm, project demo"),
         "{out}"
     );
+    assert!(out.contains("to token a-token\n") && out.contains("\n       projects/demo/messages/"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hint_reaches_the_same_server() {
+    let installation = Installation::make().await;
+    let served = installation.serve();
+    let mut command = served.client(&["send", "--to-user", "ann", "--title", "t", "--url", &served.url]);
+    let (_, out, _) = run(command.env_remove("PABAL_URL"));
+    assert!(out.contains(&format!("pabal status --url {} ", served.url)), "{out}");
+}
+
+#[test]
+fn with_json_failures_are_json_too() {
+    for (arguments, code) in [
+        (&["--json", "status", "--url", "http://127.0.0.1:1"][..], 4),
+        (&["--json", "send", "--title", "t"], 2),
+    ] {
+        let (ended, out, error) = run(&mut pabal(arguments));
+        assert_eq!((ended, out.as_str()), (code, ""));
+        let shown: Value = serde_json::from_str(&error).unwrap();
+        assert_eq!(shown["exit_code"], code);
+        assert!(!shown["error"].as_str().unwrap().is_empty());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,7 +104,13 @@ async fn failures_end_with_the_code_of_their_kind() {
     check(served.client(&["send", "--title", "t"]), 2, "required");
     check(served.client(&["send", "--to-user", "a", "--to-token", "b"]), 2, "cannot be used with");
     check(served.client(&["send", "--to-user", "a", "--data", "x"]), 2, "KEY=VALUE");
-    check(served.client(&["status", "../../etc"]), 2, "is no id");
+    check(served.client(&["status", "../../etc"]), 2, "is no id: one reads like 0192f0c1-");
+    check(served.client(&["status", "0192f0c1"]), 2, "is no id: one reads like 0192f0c1-");
+    check(
+        served.client(&["send", "--to-user", "a", "--title", "t", "--ttl", "-1"]),
+        3,
+        "ttl: must be a whole number",
+    );
     check(served.client(&["send", "--to-user", "a"]), 3, "title is missing");
     let mut foreign = served.client(&["send", "--to-user", "a", "--title", "t"]);
     foreign.env("PABAL_API_KEY", "wrong");

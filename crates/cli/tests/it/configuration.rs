@@ -55,6 +55,27 @@ async fn unknown_keys_are_named_whichever_way_they_come() {
     assert_eq!(error, "pabal: PABAL_RETRY_ATEMPTS_MAX: is no key of the configuration\n");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_level_that_is_none_is_refused_at_the_check_and_at_the_start() {
+    let installation = Installation::make().await;
+    let file = installation.config();
+    for command in [&["config", "check"][..], &["serve"]] {
+        let arguments = [command, &["--config", &file]].concat();
+        let (code, _, error) = run(pabal(&arguments).env("PABAL_LOG_LEVEL", "inof"));
+        assert_eq!(code, 6, "{error}");
+        assert!(error.starts_with("pabal: PABAL_LOG_LEVEL: log.level: must be error, warn, info"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_running_server_holds_is_a_note_and_no_problem() {
+    let installation = Installation::make().await;
+    let _served = installation.serve();
+    let (code, out, error) = run(&mut pabal(&["config", "check", "--config", &installation.config()]));
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert!(out.contains("note    a running server holds ") && out.contains("pabal.db"), "{out}");
+}
+
 #[test]
 fn a_missing_file_is_named() {
     let (code, _, error) = run(&mut pabal(&["serve", "--config", "/nowhere/pabal.toml"]));

@@ -1,9 +1,14 @@
 //! Crashes: the engine is dropped where it is, as when the process dies, and another one takes over.
 
-use pabal_core::delivery::{DeliveryState, Reason};
-use pabal_core::outcome::Outcome;
-use pabal_testkit::fixtures::{notification_id, to_token, to_users};
 use std::time::Duration;
+
+use pabal_core::delivery::{DeliveryState, Reason};
+use pabal_core::limits;
+use pabal_core::outcome::Outcome;
+use pabal_core::route::{Lane, Route};
+use pabal_core::seam::{Claim, Want, Worker};
+use pabal_testkit::clock::START;
+use pabal_testkit::fixtures::{notification_id, to_token, to_users};
 
 use crate::stage::{Line, Scripted, Stage, accept, obliging, states};
 
@@ -18,6 +23,33 @@ async fn what_a_dead_process_held_is_delivered_by_the_next() {
     stage.queue.end_leases();
     let channel = obliging();
     let _engine = stage.engine(&channel).await;
+    assert_eq!(states(&stage.ended(1).await), [DeliveryState::Delivered; 3]);
+}
+
+/// The process that accepted it died, or its answer was lost: nobody told this one of the route.
+#[tokio::test(start_paused = true)]
+async fn work_on_a_route_that_this_process_has_never_seen_is_found() {
+    let (stage, channel) = (Stage::new().await, obliging());
+    let _engine =
+        stage.engine_with(&channel, stage.ledger.clone(), |config| config.idle_poll_ms = 5000).await;
+    let acceptance = to_users(&["jun"]).build(notification_id(1));
+    stage.ledger.accept(vec![acceptance], None).await.unwrap();
+    assert_eq!(states(&stage.ended(1).await), [DeliveryState::Delivered]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fan_out_whose_processes_died_is_paged_apart() {
+    let stage = Stage::new().await;
+    let acceptance = to_users(&["mina", "jun"]).send_at(START.plus_ms(1000)).build(notification_id(1));
+    stage.ledger.accept(vec![acceptance], None).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for worker in 0..u64::from(limits::SUSPECT_AFTER) {
+        let want = Want::Ordinary(vec![(Route::fan_out(Lane::Transactional), 1)]);
+        let claim = Claim { want, worker: Worker(worker), visibility_ms: 60_000 };
+        assert_eq!(stage.ledger.claim(claim).await.unwrap().work.len(), 1);
+        stage.queue.end_leases();
+    }
+    let _engine = stage.engine(&obliging()).await;
     assert_eq!(states(&stage.ended(1).await), [DeliveryState::Delivered; 3]);
 }
 

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::problem::{Problem, ProblemKind};
-use crate::shape::{self, Object};
+use crate::shape::{self, Fault, Misfit, Object};
 
 /// A body that was read.
 #[derive(Debug)]
@@ -75,6 +75,10 @@ fn explain<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> Prob
         Err(error) => return Problem::new(ProblemKind::MalformedJson, error.to_string()),
     };
     match shape::read::<Object<T>>(&value) {
+        Err(Misfit { path, fault: Fault::Type { found, .. } }) if path.is_empty() => {
+            let detail = format!("the body must be a JSON object, not {found}");
+            Problem::new(ProblemKind::InvalidRequest, detail)
+        }
         Err(misfit) => misfit.into(),
         // What a value can't show any more is a field that is there twice.
         Ok(_) => {

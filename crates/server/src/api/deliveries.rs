@@ -9,11 +9,12 @@ use pabal_core::device::Target;
 use pabal_core::ids::{DeliveryId, DeviceId, NotificationId, UserId};
 use pabal_core::outcome::OutcomeKind;
 use pabal_core::route::{ChannelKind, Credential, Lane, Platform, Route, Way};
-use pabal_core::seam::store::{AttemptView, DeliveryView};
+use pabal_core::seam::store::{AttemptView, DeliveryView, Pause};
 use serde::Serialize;
 
 use super::Shared;
 use super::problem::Problem;
+use super::query::NoQuery;
 use super::time::Time;
 use crate::auth::{Granted, Reads};
 
@@ -23,6 +24,7 @@ pub(super) fn routes() -> Router<Shared> {
 
 async fn show(
     caller: Granted<Reads>,
+    _: NoQuery,
     State(api): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<Json<TimelineBody>, Problem> {
@@ -30,7 +32,7 @@ async fn show(
     let id: DeliveryId = id.parse().map_err(|_| not_found())?;
     let (delivery, attempts) = api.store.delivery(caller.app, id).await?.ok_or_else(not_found)?;
     Ok(Json(TimelineBody {
-        delivery: DeliveryBody::from(delivery),
+        delivery: DeliveryBody::new(delivery, &api.engine.status().pauses),
         timeline: attempts.into_iter().map(AttemptBody::from).collect(),
     }))
 }
@@ -54,6 +56,8 @@ pub(super) struct DeliveryBody {
     state: DeliveryState,
     reason: Option<Reason>,
     attempts: u32,
+    /// Why nothing goes out on its way at the moment.
+    paused: Option<String>,
     created_at: Time,
     next_attempt_at: Option<Time>,
     finished_at: Option<Time>,
@@ -87,9 +91,13 @@ struct AttemptBody {
     latency_ms: u64,
 }
 
-impl From<DeliveryView> for DeliveryBody {
-    fn from(view: DeliveryView) -> Self {
+impl DeliveryBody {
+    /// `pauses` are the routes that are held at the moment.
+    pub(super) fn new(view: DeliveryView, pauses: &[Pause]) -> Self {
+        let held =
+            pauses.iter().find(|pause| view.state.is_open() && Some(&pause.route) == view.route.as_ref());
         Self {
+            paused: held.map(|pause| format!("credential refused: {}", pause.reason)),
             id: view.id,
             notification: view.notification,
             to: RecipientBody::from(view.recipient),

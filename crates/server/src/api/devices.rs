@@ -12,8 +12,9 @@ use pabal_core::route::{ChannelKind, Credential, Platform};
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
+use super::query::NoQuery;
 use super::time::Time;
-use super::{Projects, Shared, body};
+use super::{Projects, Shared, body, values};
 use crate::auth::{Granted, Reads, Registers};
 use crate::limits;
 
@@ -25,6 +26,7 @@ pub(super) fn routes() -> Router<Shared> {
 
 async fn register(
     caller: Granted<Registers>,
+    _: NoQuery,
     State(api): State<Shared>,
     Path(path): Path<(String, String)>,
     request: Request<Body>,
@@ -39,6 +41,7 @@ async fn register(
 
 async fn show(
     caller: Granted<Reads>,
+    _: NoQuery,
     State(api): State<Shared>,
     Path(path): Path<(String, String)>,
 ) -> Result<Json<DeviceBody>, Problem> {
@@ -49,6 +52,7 @@ async fn show(
 
 async fn list(
     caller: Granted<Reads>,
+    _: NoQuery,
     State(api): State<Shared>,
     Path(user): Path<String>,
 ) -> Result<Json<DevicesBody>, Problem> {
@@ -58,6 +62,7 @@ async fn list(
 
 async fn remove(
     caller: Granted<Registers>,
+    _: NoQuery,
     State(api): State<Shared>,
     Path(path): Path<(String, String)>,
 ) -> Result<Response, Problem> {
@@ -93,8 +98,8 @@ impl DeviceRequest {
             return Err(Problem::value("platform", "must be one of android, ios, web"));
         }
         let target = match (self.token, self.fid) {
-            (Some(token), None) => Target::new("token", token)?,
-            (None, Some(fid)) => Target::new("fid", fid)?,
+            (Some(token), None) => values::target("token", "token", token)?,
+            (None, Some(fid)) => values::target("fid", "fid", fid)?,
             (None, None) => return Err(Problem::value("token", "is missing: give token or fid")),
             (Some(_), Some(_)) => {
                 return Err(Problem::value("fid", "is given beside token; give one of them"));

@@ -60,6 +60,24 @@ fn formed(response: Response, id: &str) -> Response {
     formed
 }
 
+/// Names the methods that a path has, around the whole router: it tells them only once all other layers are through.
+pub(super) async fn name_methods(response: Response) -> Response {
+    let text = |name: &HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let (Some(allow), Some(id)) = (text(&ALLOW), text(&REQUEST_ID)) else { return response };
+    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
+        return response;
+    }
+    let methods: Vec<&str> = allow.split(',').map(str::trim).collect();
+    let detail = format!("this path has {}", methods.join(", "));
+    let mut named = Problem::new(ProblemKind::MethodNotAllowed, detail).render(id);
+    for name in [&ALLOW, &REQUEST_ID] {
+        if let Some(value) = response.headers().get(name) {
+            named.headers_mut().insert(name, value.clone());
+        }
+    }
+    named
+}
+
 fn problem_of_router(response: &Response) -> Option<Problem> {
     let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
     let status = response.status();

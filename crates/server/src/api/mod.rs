@@ -15,12 +15,13 @@ mod notifications;
 mod projects;
 mod query;
 mod time;
+mod values;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response};
 use pabal_core::chance::Chance;
 use pabal_core::clock::Clock;
 use pabal_core::seam::Store;
@@ -55,5 +56,9 @@ pub(crate) fn router(api: Shared) -> Router {
         .merge(devices::routes())
         .layer(from_fn_with_state(Arc::clone(&api), layers::bound));
     // The health checks stay outside of the bound: an overloaded server still says how it is.
-    v1.merge(health::routes()).layer(from_fn_with_state(Arc::clone(&api), layers::observe)).with_state(api)
+    let observed = v1
+        .merge(health::routes())
+        .layer(from_fn_with_state(Arc::clone(&api), layers::observe))
+        .with_state(api);
+    Router::new().fallback_service(observed).layer(map_response(layers::name_methods))
 }

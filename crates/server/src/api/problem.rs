@@ -10,7 +10,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use pabal_core::ids::Invalid;
 use pabal_core::{Error, ErrorKind};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use crate::shape::{Fault, Misfit};
 
@@ -46,6 +46,19 @@ pub(crate) enum ProblemKind {
     StoreUnavailable,
     Overloaded,
     Timeout,
+}
+
+/// A problem as it is answered, in the order in which people read it.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    request_id: &'a str,
 }
 
 impl ProblemKind {
@@ -171,17 +184,15 @@ impl Problem {
     /// The answer, with the id under which the logs know the request.
     pub(crate) fn render(&self, request_id: &str) -> Response {
         let status = self.kind.status();
-        let mut document = Map::from_iter([
-            ("type".to_owned(), json!(format!("urn:pabal:problem:{}", self.kind.word()))),
-            ("title".to_owned(), json!(self.kind.title())),
-            ("status".to_owned(), json!(status.as_u16())),
-            ("detail".to_owned(), json!(self.detail)),
-        ]);
-        if let Some(field) = &self.field {
-            document.insert("field".to_owned(), json!(field));
-        }
-        document.insert("request_id".to_owned(), json!(request_id));
-        let mut response = (status, Value::Object(document).to_string()).into_response();
+        let document = Document {
+            kind: format!("urn:pabal:problem:{}", self.kind.word()),
+            title: self.kind.title(),
+            status: status.as_u16(),
+            detail: &self.detail,
+            field: self.field.as_deref(),
+            request_id,
+        };
+        let mut response = (status, serde_json::to_string(&document).unwrap_or_default()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.kind == ProblemKind::Unauthorized {

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use axum::extract::FromRequestParts;
+use http::request::Parts;
 use pabal_core::ids::Invalid;
 
 use super::problem::{Problem, ProblemKind};
@@ -11,16 +13,32 @@ use crate::limits;
 #[derive(Debug)]
 pub(super) struct Query {
     left: Vec<(String, String)>,
+    known: Vec<&'static str>,
+}
+
+/// A request without any parameter: the endpoint knows none.
+pub(super) struct NoQuery;
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Query::parse(parts.uri.query()).finish().map(|()| NoQuery)
+    }
 }
 
 impl Query {
     pub(super) fn parse(query: Option<&str>) -> Self {
         let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        Self { left: pairs.into_owned().collect() }
+        Self { left: pairs.into_owned().collect(), known: Vec::new() }
     }
 
     /// The parameter of this name.
-    pub(super) fn take<T: FromStr<Err = Invalid>>(&mut self, name: &str) -> Result<Option<T>, Problem> {
+    pub(super) fn take<T: FromStr<Err = Invalid>>(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<T>, Problem> {
+        self.known.push(name);
         let Some(position) = self.left.iter().position(|(known, _)| known == name) else { return Ok(None) };
         let (_, text) = self.left.swap_remove(position);
         text.parse().map(Some).map_err(|invalid| Problem::invalid_at(name, &invalid))
@@ -33,13 +51,15 @@ impl Query {
 
     /// Refuses what is left.
     pub(super) fn finish(self) -> Result<(), Problem> {
-        match self.left.into_iter().next() {
-            None => Ok(()),
-            Some((name, _)) => {
-                let detail = format!("the query parameter {name} is not known here, or there twice");
-                Err(Problem::new(ProblemKind::InvalidRequest, detail).at(name))
-            }
-        }
+        let Some((name, _)) = self.left.into_iter().next() else { return Ok(()) };
+        let detail = if self.known.contains(&name.as_str()) {
+            format!("the query parameter {name} is there twice")
+        } else if self.known.is_empty() {
+            format!("the query parameter {name} is not known; none is known here")
+        } else {
+            format!("the query parameter {name} is not known; known here: {}", self.known.join(", "))
+        };
+        Err(Problem::new(ProblemKind::InvalidRequest, detail).at(name))
     }
 }
 

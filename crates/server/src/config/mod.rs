@@ -6,6 +6,7 @@
 mod engine;
 mod fcm;
 mod http;
+mod log;
 mod reference;
 mod source;
 
@@ -18,6 +19,7 @@ use serde::Deserialize;
 pub use self::engine::{EngineSection, RetrySection};
 pub use self::fcm::{FcmSection, ProjectSection};
 pub use self::http::HttpSection;
+pub use self::log::{LogFormat, LogSection};
 pub use self::reference::{KEYS, Key, Kind};
 use self::source::Source;
 use crate::shape::{self, Misfit};
@@ -46,33 +48,6 @@ pub struct Config {
     pub retry: RetrySection,
     /// What is logged.
     pub log: LogSection,
-}
-
-/// What is logged, and how.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LogSection {
-    /// A filter as `tracing` reads it: `info`, or `info,pabal_engine=debug`.
-    pub level: String,
-    /// The form of a line.
-    pub format: LogFormat,
-}
-
-/// The form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line, for collectors.
-    Json,
-}
-
-impl Default for LogSection {
-    fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Text }
-    }
 }
 
 /// A configuration that can't be used: where it was given, and what is wrong with it, by the path of the key.
@@ -153,6 +128,7 @@ impl Config {
         }
         document.http.check()?;
         document.fcm.check()?;
+        document.log.check()?;
         let config = Self {
             listen,
             store: document.store,
@@ -290,6 +266,11 @@ mod tests {
             "pabal.toml: engine.visibility_ms: is under twice attempt_deadline_ms: leases would end under way",
         );
         refused("[http]\nconnections_max = 0", &[], "pabal.toml: http.connections_max: is zero");
+        refused(
+            "[log]\nlevel = 'inof'",
+            &[],
+            "pabal.toml: log.level: must be error, warn, info, debug, trace or off, or a filter as info,pabal_engine=debug",
+        );
         refused("[log]\nformat = 'xml'", &[], "pabal.toml: log.format: must be one of text, json");
         refused(
             "api_key = 'short'",

@@ -22,7 +22,7 @@ async fn a_notification_reaches_every_device_of_its_user() {
         json!({
             "id": "ID", "notification": "ID", "to": { "user": "ann", "device": device },
             "lane": "transactional", "channel": "fcm", "project": "demo", "platform": "android",
-            "state": "delivered", "reason": null, "attempts": 1,
+            "state": "delivered", "reason": null, "attempts": 1, "paused": null,
             "created_at": "TIME", "next_attempt_at": null, "finished_at": "TIME",
         })
     };
@@ -97,7 +97,7 @@ async fn a_user_without_a_device_is_not_left_out_silently() {
         settled_shape(view)["deliveries"],
         json!([{
             "id": "ID", "notification": "ID", "to": { "user": "nobody" },
-            "state": "undeliverable", "reason": "no_device", "attempts": 0,
+            "state": "undeliverable", "reason": "no_device", "attempts": 0, "paused": null,
             "created_at": "TIME", "next_attempt_at": null, "finished_at": "TIME",
         }])
     );

@@ -17,7 +17,7 @@ async fn what_is_scheduled_can_be_taken_back() {
     assert_eq!(settled_shape(answer.body), expect);
     assert_eq!(world.get(&path).await.body["state"], "cancelled");
     let again = world.call(Method::DELETE, &path, None).await.body;
-    assert_eq!(again["cancelled"], 0, "{again}");
+    assert_eq!((&again["cancelled"], &again["already_final"]), (&json!(0), &json!(1)), "{again}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod cancel;
 mod devices;
 mod keys;
 mod load;
+mod paused;
 mod refusals;
 mod secrecy;
 mod start;

@@ -106,7 +106,7 @@ async fn another_shape_is_refused_by_the_path_of_the_field() {
     for (change, field, detail) in cases {
         check(&world, with(change), 400, shape, field, detail).await;
     }
-    check(&world, post("[]"), 400, shape, "", "the value must be an object, not an array").await;
+    check(&world, post("[]"), 400, shape, "", "the body must be a JSON object, not an array").await;
     check(&world, post("{}"), 400, shape, "to", "to is missing").await;
     let twice = r#"{"to":{"user":"a"},"title":"t","title":"u"}"#;
     check(&world, post(twice), 400, shape, "", "a field is there twice, at line 1 column 38").await;
@@ -121,7 +121,7 @@ async fn recipients_are_exactly_one_kind_of_somebody() {
     let both = json!({ "user": "a", "token": "b" });
     invalid(&world, to(both), "to", "to must hold exactly one field; it holds user, token").await;
     invalid(&world, to(json!({ "users": [] })), "to.users", "to.users is empty").await;
-    invalid(&world, to(json!({ "user": "" })), "to.user", "to.user: user is empty").await;
+    invalid(&world, to(json!({ "user": "" })), "to.user", "to.user is empty").await;
     let twice = json!({ "users": ["a", "b", "a"] });
     invalid(&world, to(twice), "to.users", "to.users names the same user again at position 2").await;
     let many: Vec<String> = (0..1001).map(|n| n.to_string()).collect();
@@ -151,6 +151,18 @@ async fn values_have_ranges() {
         (json!({ "title": "" }), "title", "title is empty; leave it out instead"),
         (json!({ "title": "x".repeat(1025) }), "title", "title is longer than 1024 bytes"),
         (json!({ "lane": "loud" }), "lane", "lane: must be one of transactional, bulk"),
+        (json!({ "image": "a.png" }), "image", "image must be a URL that begins with https:// or http://"),
+        (
+            json!({ "link": "javascript:alert(1)" }),
+            "link",
+            "link must be a URL or a link of the app's own, and no script",
+        ),
+        (json!({ "to": { "token": "a b" } }), "to.token", "to.token holds white space"),
+        (
+            json!({ "to": { "fcm_topic": "/topics/a" } }),
+            "to.fcm_topic",
+            "to.fcm_topic is written without /topics/",
+        ),
         (json!({ "channels": ["smoke"] }), "channels[0]", "channels[0]: must be one of fcm"),
         (json!({ "channels": [] }), "channels", "channels is empty; leave it out to use all that a user has"),
         (
@@ -168,11 +180,7 @@ async fn values_have_ranges() {
             "project",
             "project is not configured on this server",
         ),
-        (
-            json!({ "project": "a b" }),
-            "project",
-            "project: project may hold letters, digits, '-', '_' and '.' only",
-        ),
+        (json!({ "project": "a b" }), "project", "project may hold letters, digits, '-', '_' and '.' only"),
     ];
     for (change, field, detail) in cases {
         invalid(&world, change, field, detail).await;
@@ -216,6 +224,7 @@ async fn registrations_are_checked() {
         (json!({ "token": null }), "token", "token is missing: give token or fid"),
         (json!({ "fid": "f" }), "fid", "fid is given beside token; give one of them"),
         (json!({ "token": "" }), "token", "token is empty"),
+        (json!({ "token": "a b" }), "token", "token holds white space"),
         (json!({ "project": "unheard-of" }), "project", "project is not configured on this server"),
         (json!({ "locale": "korean please" }), "locale", "locale must be a language tag, as ko-KR or en"),
         (
@@ -255,6 +264,7 @@ async fn what_is_not_there_is_not_found() {
     let answer = world.exchange(put).await;
     assert_eq!((answer.status.as_u16(), &answer.headers["allow"]), (405, &"POST".parse().unwrap()));
     assert_eq!(answer.body["type"], "urn:pabal:problem:method_not_allowed");
+    assert_eq!(answer.body["detail"], "this path has POST");
 }
 
 #[tokio::test]
@@ -268,6 +278,11 @@ async fn queries_are_checked() {
     check(&world, get("limit=0"), 422, value, "limit", "limit must be 1 to 1000").await;
     check(&world, get("limit=1001"), 422, value, "limit", "limit must be 1 to 1000").await;
     check(&world, get("cursor=x"), 422, value, "cursor", "cursor is not a UUID").await;
-    let detail = "the query parameter page is not known here, or there twice";
+    let detail = "the query parameter limit is there twice";
+    check(&world, get("limit=2&limit=3"), 400, "invalid_request", "limit", detail).await;
+    let devices = request(Method::GET, "/v1/users/ann/devices?limit=2").body(Full::default()).unwrap();
+    let detail = "the query parameter limit is not known; none is known here";
+    check(&world, devices, 400, "invalid_request", "limit", detail).await;
+    let detail = "the query parameter page is not known; known here: cursor, limit";
     check(&world, get("page=2"), 400, "invalid_request", "page", detail).await;
 }

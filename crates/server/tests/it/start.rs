@@ -36,7 +36,7 @@ async fn a_database_belongs_to_one_server() {
 }
 
 #[tokio::test]
-async fn a_damaged_database_is_named_and_left_alone() {
+async fn another_file_than_a_database_is_named_and_left_alone() {
     let world = World::start().await;
     let (config, database) = (world.configuration(), world.database());
     let World { running, emulator: _emulator, folder: _folder } = world;
@@ -49,9 +49,8 @@ async fn a_damaged_database_is_named_and_left_alone() {
     }
     std::fs::write(&database, "no database at all ".repeat(1000)).unwrap();
     let error = refusal(config).await;
-    let StartError::Backend { source, .. } = &error else { panic!("{error}") };
-    assert_eq!(source.kind(), pabal_core::ErrorKind::Corrupt, "{error}");
-    assert!(error.to_string().contains("pabal.db"), "{error}");
+    assert!(matches!(error, StartError::Config(_)), "{error}");
+    assert!(error.to_string().contains("pabal.db is another file than a SQLite database"), "{error}");
     assert!(std::fs::read_to_string(database).unwrap().starts_with("no database"));
 }
 

@@ -88,7 +88,7 @@ impl LedgerLayer {
             };
             let moment = world.moment();
             world.witness(|witness| {
-                witness.recorded(settlement, taken, moment);
+                witness.recorded(self.gate.boot, settlement, taken, moment);
                 witness.given_back(settlement.lease.id, settlement.lease.epoch);
             });
         }

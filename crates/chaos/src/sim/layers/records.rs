@@ -65,7 +65,7 @@ impl Records for RecordsLayer {
         let see = |recorded: &Vec<Recorded>| {
             for (settlement, recorded) in batch.iter().zip(recorded) {
                 let moment = world.moment();
-                world.witness(|witness| witness.recorded(settlement, recorded.taken, moment));
+                world.witness(|witness| witness.recorded(self.gate.boot, settlement, recorded.taken, moment));
             }
             self.eyes.items(batch.iter().map(|settlement| settlement.lease.id));
         };

@@ -34,7 +34,7 @@ pub(crate) struct Try {
     pub(super) released: bool,
     /// When its process died, its record not written.
     lost: Option<u64>,
-    /// Whether the queue forgot its lease.
+    /// When the queue was seen to have forgotten its lease.
     forgotten: Option<u64>,
 }
 
@@ -125,6 +125,8 @@ impl Witness {
         tally.check(Invariant::NewestAddressIsUsed, target == Some(&content.target), || {
             format!("{name} was loaded with {}, its device has {target:?}", content.target.address())
         });
+        // The queue may have been wiped between the claim and this load.
+        let is_known = self.leases.get(&lease.id).is_some_and(|book| book.is_known(lease.epoch));
         followed.tries.push(Try {
             boot,
             epoch: lease.epoch,
@@ -140,7 +142,7 @@ impl Witness {
             refused: false,
             released: false,
             lost: None,
-            forgotten: None,
+            forgotten: (!is_known).then_some(moment.seq),
         });
     }
 
@@ -217,12 +219,13 @@ impl Witness {
             return;
         }
         self.stats.duplicates += 1;
-        // Two tries that overlapped excuse each other by the lease of the one that was claimed first.
-        let pair = |other: &&&Try| {
-            let (first, second) = if other.epoch < later.epoch { (**other, later) } else { (later, **other) };
+        // Of two tries that overlapped the one that was claimed first excuses the other, whichever arrived first.
+        let unexcused = |other: &&&Try| {
+            let other_is_first = other.loaded.seq < later.loaded.seq;
+            let (first, second) = if other_is_first { (**other, later) } else { (later, **other) };
             !first.excuses(second)
         };
-        let unexplained = earlier.iter().find(pair).map(|other| format!("{other:?}"));
+        let unexplained = earlier.iter().find(unexcused).map(|other| format!("{other:?}"));
         self.tally.check(Invariant::DuplicatesAreExplained, unexplained.is_none(), || {
             format!("{name} arrived again by {later:?}, after {}", unexplained.unwrap_or_default())
         });
@@ -244,11 +247,12 @@ impl Witness {
     }
 
     /// The store took a settlement of a delivery, or refused it.
-    pub(crate) fn recorded(&mut self, settlement: &Settlement, taken: Taken, moment: Moment) {
+    pub(crate) fn recorded(&mut self, boot: Boot, settlement: &Settlement, taken: Taken, moment: Moment) {
         self.fenced(settlement, taken != Taken::Refused);
         let ItemId::Delivery(id) = settlement.lease.id else { return };
         let Some(followed) = self.deliveries.get_mut(&id) else { return };
-        let found = followed.tries.iter().position(|attempt| attempt.epoch == settlement.lease.epoch);
+        let epoch = settlement.lease.epoch;
+        let found = followed.tries.iter().position(|attempt| attempt.epoch == epoch && attempt.boot == boot);
         let attempt = found.map(|index| &mut followed.tries[index]);
         if taken == Taken::Refused {
             if let Some(attempt) = attempt {

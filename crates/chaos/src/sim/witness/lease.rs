@@ -47,6 +47,11 @@ impl LeaseBook {
         self.is_held(now) && self.current.is_some_and(|holder| holder.boot == boot && holder.knows)
     }
 
+    /// Whether the lease of this epoch is the one that the queue knows.
+    pub(super) fn is_known(&self, epoch: Epoch) -> bool {
+        self.current.is_some_and(|holder| holder.epoch == epoch)
+    }
+
     pub(super) fn holder_died(&mut self, boot: Boot, by_poison: bool) {
         if self.current.is_some_and(|holder| holder.boot == boot) {
             self.poisoned += u32::from(by_poison);

@@ -257,9 +257,13 @@ impl Witness {
         }
     }
 
-    /// A caller was told that these are cancelled.
-    pub(crate) fn cancel_is_known(&mut self, covers: impl Fn(DeliveryId, &Followed) -> bool) {
-        let open = self.deliveries.iter_mut().filter(|(_, followed)| followed.state.is_open());
+    /// A caller who asked at `began` was told that these are cancelled. What was dead then, and is redriven since, is
+    /// not.
+    pub(crate) fn cancel_is_known(&mut self, began: u64, covers: impl Fn(DeliveryId, &Followed) -> bool) {
+        let was_open = |followed: &Followed| {
+            followed.state.is_open() && followed.redriven.is_none_or(|redriven| redriven < began)
+        };
+        let open = self.deliveries.iter_mut().filter(|(_, followed)| was_open(followed));
         for (id, followed) in open {
             if covers(*id, followed) {
                 followed.cancel_is_known = true;

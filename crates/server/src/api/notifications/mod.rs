@@ -17,7 +17,7 @@ use pabal_core::seam::{Acceptance, Answer, Idempotency, Selection};
 use self::request::NotificationRequest;
 use self::view::{AcceptedBody, CancelledBody, NotificationBody};
 use super::problem::{Problem, ProblemKind};
-use super::query::Query;
+use super::query::{NoQuery, Query};
 use super::{Api, Shared, body};
 use crate::auth::{Granted, Reads, Sends};
 use crate::limits;
@@ -35,6 +35,7 @@ pub(super) fn routes() -> Router<Shared> {
 
 async fn accept(
     caller: Granted<Sends>,
+    _: NoQuery,
     State(api): State<Shared>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
@@ -91,11 +92,12 @@ async fn show(
     let mut deliveries = api.store.deliveries(caller.app, id, after, max + 1).await?;
     let has_more = deliveries.len() > max;
     deliveries.truncate(max);
-    Ok(Json(NotificationBody::new(view, deliveries, has_more)))
+    Ok(Json(NotificationBody::new(view, deliveries, has_more, &api.engine.status().pauses)))
 }
 
 async fn cancel(
     caller: Granted<Sends>,
+    _: NoQuery,
     State(api): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<Json<CancelledBody>, Problem> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use pabal_core::chance::Chance;
 use pabal_core::clock::Timestamp;
-use pabal_core::device::Target;
 use pabal_core::ids::{AppId, DeviceId, NotificationId, UserId};
 use pabal_core::limits;
 use pabal_core::message::Message;
@@ -15,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::api::problem::Problem;
-use crate::api::{Projects, time};
+use crate::api::{Projects, time, values};
 use crate::shape::Object;
 
 /// The body of `POST /v1/notifications`.
@@ -83,6 +82,8 @@ impl NotificationRequest {
             validate_only: self.validate_only,
         };
         message.check()?;
+        message.image.as_deref().map(values::check_image).transpose()?;
+        message.link.as_deref().map(values::check_link).transpose()?;
         if self.channels.as_ref().is_some_and(Vec::is_empty) {
             return Err(Problem::value("channels", "is empty; leave it out to use all that a user has"));
         }
@@ -113,8 +114,7 @@ impl To {
             ("fcm_condition", self.fcm_condition),
         ];
         if let Some((kind, Some(address))) = literal.into_iter().find(|(_, address)| address.is_some()) {
-            let target = Target::new(kind, address)
-                .map_err(|invalid| Problem::invalid_at(format!("to.{kind}"), &invalid))?;
+            let target = values::target(&format!("to.{kind}"), kind, address)?;
             let credential = projects.resolve(project)?;
             return Ok(Recipients::Literal { channel: ChannelKind::Fcm, credential, target });
         }

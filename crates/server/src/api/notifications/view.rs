@@ -9,7 +9,7 @@ use pabal_core::message::Message;
 use pabal_core::notification::{NotificationState, Recipients};
 use pabal_core::route::Lane;
 use pabal_core::seam::EndSummary;
-use pabal_core::seam::store::{DeliveryView, NotificationView};
+use pabal_core::seam::store::{DeliveryView, NotificationView, Pause};
 use serde::Serialize;
 
 use crate::api::deliveries::DeliveryBody;
@@ -62,7 +62,7 @@ pub(super) struct CancelledBody {
     cancelled: u64,
     /// The provider had taken them before.
     already_sent: u64,
-    /// Ended otherwise before: dead, expired, undeliverable, cancelled.
+    /// Ended otherwise before: dead, expired, undeliverable, cancelled; the notification itself too.
     already_final: u64,
     /// Being attempted right now: these may still end delivered, and are not tried again.
     in_flight: u64,
@@ -70,7 +70,12 @@ pub(super) struct CancelledBody {
 
 impl NotificationBody {
     /// `next_cursor` goes on after the last of `deliveries`, where there are more.
-    pub(super) fn new(view: NotificationView, deliveries: Vec<DeliveryView>, has_more: bool) -> Self {
+    pub(super) fn new(
+        view: NotificationView,
+        deliveries: Vec<DeliveryView>,
+        has_more: bool,
+        pauses: &[Pause],
+    ) -> Self {
         let notification = view.notification;
         Self {
             id: notification.id,
@@ -83,7 +88,7 @@ impl NotificationBody {
             expires_at: Time(view.expires_at),
             counts: view.counts.into_iter().collect(),
             next_cursor: deliveries.last().filter(|_| has_more).map(|last| last.id),
-            deliveries: deliveries.into_iter().map(DeliveryBody::from).collect(),
+            deliveries: deliveries.into_iter().map(|delivery| DeliveryBody::new(delivery, pauses)).collect(),
         }
     }
 }
@@ -105,7 +110,13 @@ impl CancelledBody {
         let count = |fits: fn(DeliveryState) -> bool| -> u64 {
             after.counts.iter().filter(|(state, _)| fits(*state)).map(|(_, count)| count).sum()
         };
-        let already_final = count(|state| !state.is_open() && state != DeliveryState::Delivered);
+        // A notification that ended before it was expanded counts like a delivery, here as in what this request ended.
+        let ended_whole = matches!(
+            after.state,
+            NotificationState::Cancelled | NotificationState::Expired | NotificationState::Dead
+        );
+        let already_final =
+            u64::from(ended_whole) + count(|state| !state.is_open() && state != DeliveryState::Delivered);
         Self {
             id: after.notification.id,
             cancelled: summary.ended,
