@@ -46,13 +46,13 @@ impl Channel for ChannelLayer {
         let Some(index) = world.witness(|witness| witness.sending(boot, outbound, moment)) else {
             return Report::of(Outcome::NotSent);
         };
+        super::ledger::may_be_poison(&self.gate, ItemId::Delivery(outbound.delivery), "sending poison").await;
         if self.gate.enter(SEND).await.is_err() {
             return Report::of(Outcome::NotSent);
         }
         let fate = world.draw(|dice| fate(world, dice, outbound));
         tokio::time::sleep(fate.way_there).await;
         self.gate.alive().await;
-        super::ledger::may_be_poison(&self.gate, ItemId::Delivery(outbound.delivery), "sending poison").await;
         if fate.arrives {
             world.log(|| format!("{boot} delivers {}", outbound.delivery));
             world.witness(|witness| witness.arrived(outbound.delivery, index));
