@@ -134,6 +134,16 @@ async fn what_is_scheduled_waits_for_its_time() {
     assert_eq!(world.emulator.count().accepted, 0);
 }
 
+#[tokio::test]
+async fn a_time_that_has_just_passed_means_now() {
+    let world = World::start().await;
+    let just_passed = (jiff::Timestamp::now() - jiff::Span::new().seconds(30)).to_string();
+    let id = world
+        .accepted(json!({ "to": { "token": "t" }, "title": "t", "ttl": 0, "send_at": just_passed }))
+        .await;
+    assert_eq!(world.settled(&id).await["counts"], json!({ "delivered": 1 }));
+}
+
 pub(crate) fn in_an_hour() -> String {
     (jiff::Timestamp::now() + jiff::Span::new().hours(1)).to_string()
 }

@@ -99,7 +99,8 @@ impl NotificationRequest {
             lane: self.lane,
             channels: self.channels,
             ttl_ms: ttl_ms(self.ttl.unwrap_or(limits::TTL_S_DEFAULT))?,
-            send_at,
+            // What lies just behind means "now": its time to live begins now, and not before.
+            send_at: send_at.filter(|send_at| *send_at > now),
         })
     }
 }
