@@ -58,8 +58,10 @@ pub const FAN_OUT_PAGE_USERS: usize = 500;
 
 /// Abandoned this often, a leased item is a suspect: it is claimed apart from the others.
 pub const SUSPECT_AFTER: u32 = 2;
-/// Abandoned this often (the last time alone), an item is dead.
-pub const ABANDONED_MAX: u32 = 5;
+/// Abandoned this often alone, an item is dead: once may be a coincidence (a hard kill, an answer that was lost).
+pub const ABANDONED_ALONE_MAX: u32 = 5;
+/// Abandoned this often in all, an item is dead: as an ordinary item, then with ever fewer other suspects, then alone.
+pub const ABANDONED_MAX: u32 = SUSPECT_AFTER + (SUSPECT_BATCHES.len() as u32 - 1) + ABANDONED_ALONE_MAX;
 /// How many suspects are claimed at once, by how often they were abandoned beyond [`SUSPECT_AFTER`].
 pub const SUSPECT_BATCHES: [usize; 3] = [64, 8, 1];
 
@@ -82,6 +84,7 @@ mod tests {
     #[test]
     fn suspects_come_fewer_at_a_time_the_more_often_they_were_abandoned() {
         let batches: Vec<usize> = (SUSPECT_AFTER..=ABANDONED_MAX).map(suspects_at_once).collect();
-        assert_eq!(batches, [64, 8, 1, 1]);
+        assert_eq!(batches, [64, 8, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(ABANDONED_MAX, 9);
     }
 }

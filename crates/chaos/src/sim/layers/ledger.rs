@@ -15,6 +15,7 @@ use pabal_core::seam::{
 
 use crate::sim::eyes::Eyes;
 use crate::sim::gate::{Call, Gate, Server};
+use crate::sim::witness::listed;
 use crate::sim::witness::state::During;
 
 /// A ledger behind a gate.
@@ -67,6 +68,7 @@ impl LedgerLayer {
         let world = &self.gate.world;
         let leases: Vec<Lease> = work.iter().map(|work| work.lease.clone()).collect();
         let moment = world.moment();
+        world.log(|| format!("{} leases {}", self.gate.boot, listed(&leases)));
         world.witness(|witness| {
             witness.leased(self.gate.boot, want, &leases, moment);
             for Work { lease, content } in work {

@@ -12,6 +12,7 @@ use pabal_core::seam::{
 
 use crate::sim::eyes::Eyes;
 use crate::sim::gate::{Call, Gate, Server};
+use crate::sim::witness::listed;
 
 /// A queue behind a gate.
 pub(crate) struct QueueLayer {
@@ -57,6 +58,7 @@ impl Queue for QueueLayer {
         let see = |leased: &Leased| {
             let world = &self.gate.world;
             let moment = world.moment();
+            world.log(|| format!("{} leases {}", self.gate.boot, listed(&leased.leases)));
             given = leased.leases.iter().map(|lease| (lease.id, lease.epoch)).collect();
             world
                 .witness(|witness| witness.leased(self.gate.boot, Some(&claim.want), &leased.leases, moment));

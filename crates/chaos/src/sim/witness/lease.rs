@@ -53,7 +53,8 @@ impl LeaseBook {
     }
 
     pub(super) fn holder_died(&mut self, boot: Boot, by_poison: bool) {
-        if self.current.is_some_and(|holder| holder.boot == boot) {
+        // One that did not know of its lease was not working on it.
+        if self.current.is_some_and(|holder| holder.boot == boot && holder.knows) {
             self.poisoned += u32::from(by_poison);
         }
     }

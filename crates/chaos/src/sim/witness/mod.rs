@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use pabal_core::clock::Timestamp;
 use pabal_core::ids::{DeliveryId, ItemId, NotificationId};
+use pabal_core::seam::Lease;
 
 use self::book::Book;
 use self::devices::Devices;
@@ -189,4 +190,14 @@ pub(crate) fn short(id: &ItemId) -> String {
         ItemId::FanOut(_) => 'n',
     };
     format!("{kind}{:02x}{:02x}{:02x}", bytes[13], bytes[14], bytes[15])
+}
+
+/// Leases as a log shows them, with how often each was abandoned.
+pub(crate) fn listed(leases: &[Lease]) -> String {
+    let name = |lease: &Lease| match lease.abandoned {
+        0 => short(&lease.id),
+        abandoned => format!("{} (abandoned {abandoned})", short(&lease.id)),
+    };
+    let names: Vec<String> = leases.iter().map(name).collect();
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
