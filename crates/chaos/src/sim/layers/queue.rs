@@ -102,7 +102,7 @@ impl Queue for QueueLayer {
         let see = |found: &Vec<Removed>| {
             let world = &self.gate.world;
             let moment = world.moment();
-            world.witness(|witness| witness.removed(ids, found, moment));
+            world.witness(|witness| witness.removed(self.gate.boot, ids, found, moment));
         };
         self.gate.call(write("remove"), self.inner.remove(ids), see).await
     }

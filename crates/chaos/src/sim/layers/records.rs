@@ -105,7 +105,7 @@ impl Records for RecordsLayer {
 
     async fn end(&self, items: &[Ending], reason: Reason) -> Result<u64> {
         let see = |_: &u64| {
-            self.gate.world.witness(|witness| witness.ending(items));
+            self.gate.world.witness(|witness| witness.ending(self.gate.boot, items));
             self.eyes.items(items.iter().map(|ending| ending.id));
         };
         self.gate.call(write("end"), self.inner.end(items, reason), see).await

@@ -11,6 +11,7 @@ use pabal_core::route::{Lane, Route};
 use pabal_core::seam::{Change, DeliveryContent, Epoch, Lease, Outbound, Settlement, Taken};
 use pabal_core::verdict::Next;
 
+use super::lease::LeaseBook;
 use super::state::Followed;
 use super::{Boot, Moment, Witness, short};
 use crate::sim::invariant::Invariant;
@@ -124,6 +125,10 @@ impl Witness {
         };
         tally.check(Invariant::NewestAddressIsUsed, target == Some(&content.target), || {
             format!("{name} was loaded with {}, its device has {target:?}", content.target.address())
+        });
+        let settled = self.leases.get(&lease.id).map(LeaseBook::settled).unwrap_or_default();
+        tally.check(Invariant::EpochsGrow, lease.epoch > settled, || {
+            format!("{name} was loaded under {:?} after a settlement of {settled:?}", lease.epoch)
         });
         // The queue may have been wiped between the claim and this load.
         let is_known = self.leases.get(&lease.id).is_some_and(|book| book.is_known(lease.epoch));

@@ -15,14 +15,14 @@ pub(crate) struct LeaseBook {
     /// The greatest epoch that any claim gave.
     leased: Epoch,
     /// The greatest epoch that the store took a settlement of.
-    pub(super) settled: Epoch,
+    settled: Epoch,
     current: Option<Holder>,
     /// Leases in a row that were neither settled nor released.
     unsettled: u32,
     /// Those of them whose process died of poison.
     poisoned: u32,
-    /// Whether the last removal met a lease.
-    removal_met_lease: bool,
+    /// The process whose removal met a lease last.
+    removal_met_lease: Option<Boot>,
     /// Whether the queue may have forgotten its epochs: it was wiped, or was filled from a listing made before the last
     /// settlement.
     forgotten: bool,
@@ -45,6 +45,11 @@ impl LeaseBook {
 
     pub(super) fn is_held_by(&self, boot: Boot, now: Timestamp) -> bool {
         self.is_held(now) && self.current.is_some_and(|holder| holder.boot == boot && holder.knows)
+    }
+
+    /// The greatest epoch that the store took a settlement of.
+    pub(super) fn settled(&self) -> Epoch {
+        self.settled
     }
 
     /// Whether the lease of this epoch is the one that the queue knows.
@@ -101,8 +106,10 @@ impl Witness {
         let book = self.leases.entry(lease.id).or_default();
         let floor = if self.queue_was_set_back { book.settled } else { book.settled.max(book.leased) };
         // A queue that forgot goes by its clock, which shows milliseconds here: within one it can't but repeat itself.
-        let repeats = lease.epoch == floor && lease.epoch.0 == moment.queue.as_ms() * 1000;
-        let grows = lease.epoch > floor || (book.forgotten && repeats);
+        // Set back, it may even lease below the last settlement: such work is not handed out, as a load shows.
+        let by_clock = lease.epoch.0 == moment.queue.as_ms() * 1000;
+        let may_repeat = book.forgotten && by_clock && (lease.epoch == floor || self.queue_was_set_back);
+        let grows = lease.epoch > floor || may_repeat;
         self.tally.check(Invariant::EpochsGrow, grows, || {
             format!("{} was leased with {:?} after {floor:?}", short(&lease.id), lease.epoch)
         });
@@ -178,10 +185,14 @@ impl Witness {
     }
 
     /// The queue answered what a removal found.
-    pub(crate) fn removed(&mut self, ids: &[ItemId], found: &[Removed], moment: Moment) {
+    pub(crate) fn removed(&mut self, boot: Boot, ids: &[ItemId], found: &[Removed], moment: Moment) {
         for (id, found) in ids.iter().zip(found) {
             let book = self.leases.entry(*id).or_default();
-            book.removal_met_lease = *found == Removed::Leased;
+            if *found == Removed::Leased {
+                book.removal_met_lease = Some(boot);
+            } else {
+                book.removal_met_lease.take_if(|met| *met == boot);
+            }
             let wrongly = *found == Removed::Removed && book.is_held(moment.queue);
             self.tally.check(Invariant::CancelRespectsLeases, !wrongly, || {
                 format!("{} was removed from the queue while it was leased", short(id))
@@ -190,9 +201,10 @@ impl Witness {
     }
 
     /// The store was told to end these; what the queue found leased must come as leased.
-    pub(crate) fn ending(&mut self, items: &[Ending]) {
+    pub(crate) fn ending(&mut self, boot: Boot, items: &[Ending]) {
         for ending in items {
-            let met_lease = self.leases.get(&ending.id).is_some_and(|book| book.removal_met_lease);
+            let met_lease =
+                self.leases.get(&ending.id).is_some_and(|book| book.removal_met_lease == Some(boot));
             self.tally.check(Invariant::CancelRespectsLeases, !met_lease || ending.leased, || {
                 format!("{} is ended though the queue said that it is leased", short(&ending.id))
             });
