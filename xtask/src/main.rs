@@ -2,11 +2,17 @@
 //!
 //! | chore | what it does |
 //! | --- | --- |
-//! | `test` | sets up what the tests need, runs all of them, then the simulator and the kill test |
+//! | `test` | sets up what the tests need, runs all of them, or those of `--only NAME,NAME` |
+//! | `fuzz` | feeds what reads strangers' bytes with bytes, guided by coverage |
 //! | `tidy` | checks the house: who imports whom, lengths, links, specs, words |
+//! | `generate` | writes the documents anew that programs of ours print; tests compare them |
+//! | `screenshots` | draws the pictures in the documents anew, in a real browser |
 //! | `check` | formatting, tidy, clippy and rustdoc, cheapest first |
 //! | `ci` | `check`, then `test`: what must be green before a change lands |
 
+mod fuzz;
+mod generate;
+mod outside;
 mod run;
 mod setup;
 mod test;
@@ -15,6 +21,8 @@ mod tidy;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+
+use crate::test::Selection;
 
 fn main() -> ExitCode {
     match chore() {
@@ -30,16 +38,23 @@ fn chore() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let chore = arguments.next().unwrap_or_default();
     let rest: Vec<String> = arguments.collect();
-    if !rest.is_empty() && chore != "tidy" {
+    if !rest.is_empty() && !matches!(chore.as_str(), "tidy" | "test" | "fuzz") {
         bail!("'{chore}' takes no arguments, and got {}", rest.join(" "));
     }
     match chore.as_str() {
-        "test" => test::all(),
+        "test" => test::run(&Selection::parse(&rest)?),
         "tidy" => tidy::all(rest.iter().any(|argument| argument == "--write")),
+        "fuzz" => fuzz::run(&fuzz::Plan::parse(&rest)?),
+        "generate" => generate::all(),
+        "screenshots" => outside::browser::screenshots(),
         "check" => check(),
-        "ci" => check().and_then(|()| test::all()),
-        "" => bail!("name a chore: cargo xtask test | tidy [--write] | check | ci"),
-        other => bail!("there is no chore '{other}'; there are: test, tidy [--write], check, ci"),
+        "ci" => check().and_then(|()| test::run(&Selection::ALL)),
+        "" => bail!(
+            "name a chore: cargo xtask test [--only NAMES] | fuzz [--seconds N] | tidy [--write] | generate | screenshots | check | ci"
+        ),
+        other => bail!(
+            "there is no chore '{other}'; there are: test [--only NAMES], fuzz [--seconds N], tidy [--write], generate, screenshots, check, ci"
+        ),
     }
 }
 

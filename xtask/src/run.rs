@@ -1,5 +1,6 @@
 //! Running programs, with what was run in the error.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -36,9 +37,20 @@ pub(crate) fn cargo_with(arguments: &[&str], environment: &[(&str, &str)]) -> Re
 
 /// Runs a program, prints what it prints line by line, and hands each line of its standard output to `look`.
 /// Fails as the program does.
-pub(crate) fn watched(program: &str, arguments: &[&str], mut look: impl FnMut(&str)) -> Result<()> {
+pub(crate) fn watched(program: &str, arguments: &[&str], look: impl FnMut(&str)) -> Result<()> {
+    watched_with(program, arguments, &[], look)
+}
+
+/// The same with variables added to its environment.
+pub(crate) fn watched_with(
+    program: &str,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    mut look: impl FnMut(&str),
+) -> Result<()> {
     println!("\n$ {program} {}", arguments.join(" "));
     let mut child = command(program, arguments)
+        .envs(environment.iter().copied())
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("{program} could not be started"))?;
@@ -49,6 +61,41 @@ pub(crate) fn watched(program: &str, arguments: &[&str], mut look: impl FnMut(&s
         look(&line);
     }
     let status = child.wait()?;
+    ensure!(status.success(), "{program} {} failed ({status})", arguments.join(" "));
+    Ok(())
+}
+
+/// Runs a program that tells what it does on standard error; hands each line to `look`, and shows the last ones only
+/// where it fails.
+pub(crate) fn quiet_with(
+    program: &str,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    mut look: impl FnMut(&str),
+) -> Result<()> {
+    const SHOWN_MAX: usize = 60;
+    println!("\n$ {program} {}", arguments.join(" "));
+    let mut child = command(program, arguments)
+        .envs(environment.iter().copied())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{program} could not be started"))?;
+    let Some(output) = child.stderr.take() else { bail!("{program} has no output") };
+    let mut last = VecDeque::new();
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line.with_context(|| format!("what {program} printed could not be read"))?;
+        let line = String::from_utf8_lossy(&line).into_owned();
+        look(&line);
+        if last.len() == SHOWN_MAX {
+            last.pop_front();
+        }
+        last.push_back(line);
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        last.iter().for_each(|line| eprintln!("{line}"));
+    }
     ensure!(status.success(), "{program} {} failed ({status})", arguments.join(" "));
     Ok(())
 }

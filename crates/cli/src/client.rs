@@ -1,8 +1,13 @@
 //! A small HTTP client for Pabal's own API: one connection, one request at a time, JSON both ways.
 //!
-//! It refuses to follow redirects and to pool: commands make one request, and the demo's senders keep a connection each.
+//! It refuses to follow redirects and to pool: commands make one request after the other, and the demo's senders keep a
+//! connection each. A [`Connection`] never repeats anything; a [`Client`] does, where that can do no harm.
 
-use std::fmt::Write;
+mod advice;
+mod patience;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -12,9 +17,12 @@ use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
+pub(crate) use self::patience::{Client, WAIT_MAX};
 use crate::failure::Failure;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,13 +40,19 @@ pub(crate) struct ServerArgs {
     /// The API key.
     #[arg(long, env = "PABAL_API_KEY", hide_env_values = true)]
     pub(crate) api_key: Option<String>,
+    /// PEM file of the authority that signed the server's certificate, where that is none of the public ones.
+    #[arg(long, env = "PABAL_CA", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
 }
 
 impl ServerArgs {
     /// What another command needs on its line to reach the same server.
     pub(crate) fn as_option(&self) -> String {
-        let is_known = self.url == USUAL_URL || std::env::var("PABAL_URL").is_ok_and(|url| url == self.url);
-        if is_known { String::new() } else { format!(" --url {}", self.url) }
+        let is_set = |name: &str, value: &str| std::env::var(name).is_ok_and(|set| set == value);
+        let is_known = self.url == USUAL_URL || is_set("PABAL_URL", &self.url);
+        let url = if is_known { String::new() } else { format!(" --url {}", self.url) };
+        let ca = self.ca.as_ref().map(|ca| ca.display().to_string()).filter(|ca| !is_set("PABAL_CA", ca));
+        url + &ca.map(|ca| format!(" --ca {ca}")).unwrap_or_default()
     }
 }
 
@@ -79,7 +93,7 @@ impl Connection {
             ))
         })?;
         let sender = if tls {
-            handshake(TokioIo::new(secured(bare_host, stream).await?)).await?
+            handshake(TokioIo::new(secured(bare_host, stream, server.ca.as_deref()).await?)).await?
         } else {
             handshake(TokioIo::new(stream)).await?
         };
@@ -99,11 +113,7 @@ impl Connection {
         body: Option<&Value>,
         idempotency_key: Option<&str>,
     ) -> Result<Answer> {
-        let mut request =
-            Request::builder().method(method).uri(format!("{}{path}", self.prefix)).header(HOST, &self.host);
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
+        let mut request = self.request(method, path);
         if let Some(key) = idempotency_key {
             request = request.header("idempotency-key", key);
         }
@@ -114,7 +124,31 @@ impl Connection {
             }
             None => Bytes::new(),
         };
-        let request = request.body(Full::new(bytes)).context("a header can't be sent as it is")?;
+        self.answer_to(request.body(Full::new(bytes))).await
+    }
+
+    /// Posts lines of JSON, which are sent as they are.
+    pub(crate) async fn post_lines(&mut self, path: &str, lines: Bytes) -> Result<Answer> {
+        let request = self.request(Method::POST, path).header(CONTENT_TYPE, "application/x-ndjson");
+        self.answer_to(request.body(Full::new(lines))).await
+    }
+
+    /// Whether the other side has ended the connection.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    fn request(&self, method: Method, path: &str) -> http::request::Builder {
+        let uri = format!("{}{path}", self.prefix);
+        let request = Request::builder().method(method).uri(uri).header(HOST, &self.host);
+        match &self.authorization {
+            Some(authorization) => request.header(AUTHORIZATION, authorization),
+            None => request,
+        }
+    }
+
+    async fn answer_to(&mut self, request: http::Result<Request<Full<Bytes>>>) -> Result<Answer> {
+        let request = request.context("a header can't be sent as it is")?;
         tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(request))
             .await
             .map_err(|_| Failure::Unavailable(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())))?
@@ -151,24 +185,31 @@ impl Answer {
         Some(Duration::from_secs(seconds))
     }
 
-    fn failure(&self) -> Failure {
-        let text = |key: &str| self.body[key].as_str().unwrap_or_default();
-        let mut message = format!("{} ({})", text("title"), self.status.as_u16());
-        if !text("detail").is_empty() {
-            message.push_str(": ");
-            message.push_str(text("detail"));
-        }
-        if !text("request_id").is_empty() {
-            // Writing to a String can't fail.
-            write!(message, " [request {}]", text("request_id")).unwrap_or_default();
-        }
+    /// What kind of problem it is, as `unfinished`; empty where it is none of Pabal's.
+    pub(crate) fn problem_kind(&self) -> &str {
+        let kind = self.body["type"].as_str().unwrap_or_default();
+        kind.strip_prefix("urn:pabal:problem:").unwrap_or_default()
+    }
+
+    /// Whether the server can't do it at the moment, and asks to come back.
+    pub(crate) fn is_not_now(&self) -> bool {
+        let later = [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::BAD_GATEWAY,
+            StatusCode::SERVICE_UNAVAILABLE,
+            StatusCode::GATEWAY_TIMEOUT,
+        ];
+        later.contains(&self.status)
+    }
+
+    /// The failure that its problem means, with what to do about it.
+    pub(crate) fn failure(&self) -> Failure {
+        let message = advice::message(self);
         match self.status {
-            StatusCode::UNAUTHORIZED => {
-                message.push_str(". Give the key with PABAL_API_KEY or --api-key; 'pabal serve' prints one at its first start");
-                Failure::Refused(message)
-            }
             StatusCode::NOT_FOUND => Failure::NotFound(message),
-            status if status.is_client_error() => Failure::Refused(message),
+            StatusCode::CONFLICT if self.problem_kind() == "limit_reached" => Failure::LimitReached(message),
+            StatusCode::CONFLICT => Failure::Conflict(message),
+            status if status.is_client_error() && !self.is_not_now() => Failure::Refused(message),
             _ => Failure::Unavailable(message),
         }
     }
@@ -182,14 +223,37 @@ async fn connect(host: &str, port: u16) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn secured(host: &str, stream: TcpStream) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+async fn secured(
+    host: &str,
+    stream: TcpStream,
+    ca: Option<&Path>,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(path) = ca {
+        let refuse = |problem: String| Failure::Configuration(format!("--ca {}: {problem}", path.display()));
+        for certificate in authority(path).map_err(refuse)? {
+            roots.add(certificate).map_err(|error| refuse(format!("holds no authority: {error}")))?;
+        }
+    }
     let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let name =
-        rustls_pki_types::ServerName::try_from(host.to_owned()).context("the host is no name for TLS")?;
-    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
-    let secured = connector.connect(name, stream).await;
-    secured.map_err(|error| Failure::Unavailable(format!("TLS with {host} failed: {error}")).into())
+    let name = ServerName::try_from(host.to_owned()).context("the host is no name for TLS")?;
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let connecting = tokio::time::timeout(CONNECT_TIMEOUT, connector.connect(name, stream));
+    let failed = |problem: String| Failure::Unavailable(format!("TLS with {host} failed: {problem}"));
+    let connected =
+        connecting.await.map_err(|_| failed("no answer; is that a server with TLS?".to_owned()))?;
+    connected.map_err(|error| {
+        let is_unknown = ca.is_none() && error.to_string().contains("UnknownIssuer");
+        let hint = if is_unknown { ". An authority of your own is given with --ca or PABAL_CA" } else { "" };
+        failed(format!("{error}{hint}")).into()
+    })
+}
+
+fn authority(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| format!("can't be read as PEM: {error}"))?;
+    if certificates.is_empty() { Err("holds no certificate".to_owned()) } else { Ok(certificates) }
 }
 
 async fn handshake<T>(io: TokioIo<T>) -> Result<SendRequest<Full<Bytes>>>

@@ -1,7 +1,10 @@
 //! The log: lines on standard error, so that standard output belongs to answers.
 
+mod lines;
+
 use pabal_server::config::{LogFormat, LogSection};
 
+use self::lines::JsonLines;
 use crate::failure::Failure;
 
 /// Starts the log as configured.
@@ -10,7 +13,7 @@ pub(crate) fn start(section: &LogSection) -> anyhow::Result<()> {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match section.format {
         LogFormat::Text => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
-        LogFormat::Json => lines.json().try_init(),
+        LogFormat::Json => lines.json().event_format(JsonLines).try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("the log can't be started: {error}"))
 }

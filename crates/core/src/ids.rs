@@ -116,6 +116,10 @@ checked_text!(
     DeviceId, "device", limits::DEVICE_ID_BYTES_MAX
 );
 checked_text!(
+    /// What people call an app: `default`, `billing-staging`.
+    AppName, "app", limits::APP_NAME_BYTES_MAX
+);
+checked_text!(
     /// The caller's `Idempotency-Key`.
     IdempotencyKey, "Idempotency-Key", limits::IDEMPOTENCY_KEY_BYTES_MAX
 );
@@ -172,14 +176,30 @@ sixteen_bytes!(
     /// What makes a store *this* store: drawn at its first migration, checked by every queue bound to it.
     StoreId, "store id"
 );
+sixteen_bytes!(
+    /// An API key: a UUID of version 7. It is no secret.
+    KeyId, "key id"
+);
+sixteen_bytes!(
+    /// A job that redrives dead letters: a UUID of version 7.
+    RedriveId, "redrive id"
+);
 
-impl NotificationId {
-    /// A new id from a time and ten random bytes (six of their bits give way to version and variant).
-    pub fn new(at: Timestamp, random: [u8; 10]) -> Self {
-        let ms = u64::try_from(at.as_ms()).unwrap_or(0);
-        Self(uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid())
-    }
+macro_rules! timed {
+    ($name:ident) => {
+        impl $name {
+            /// A new id from a time and ten random bytes (six of their bits give way to version and variant).
+            pub fn new(at: Timestamp, random: [u8; 10]) -> Self {
+                let ms = u64::try_from(at.as_ms()).unwrap_or(0);
+                Self(uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid())
+            }
+        }
+    };
 }
+
+timed!(NotificationId);
+timed!(KeyId);
+timed!(RedriveId);
 
 impl DeliveryId {
     /// The one id that (notification, recipient) can have. `recipient_key` comes from

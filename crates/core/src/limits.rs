@@ -45,6 +45,19 @@ pub const TARGET_BYTES_MAX: usize = 4096;
 /// Bytes of a credential's name (an FCM project in the configuration).
 pub const CREDENTIAL_BYTES_MAX: usize = 64;
 
+/// Bytes of an app's name.
+pub const APP_NAME_BYTES_MAX: usize = 64;
+/// Apps that there may be.
+pub const APPS_MAX: usize = 1000;
+/// Keys of an app that are not revoked.
+pub const KEYS_PER_APP_MAX: usize = 1000;
+/// Rows that one page of a list, or one step of maintenance, looks at.
+pub const LIST_SCAN_MAX: usize = 10_000;
+/// Redrive jobs of an app that may run at once.
+pub const REDRIVES_RUNNING_MAX: usize = 10;
+/// Dead letters that one job may reopen in a second.
+pub const REDRIVE_RATE_MAX: u32 = 10_000;
+
 /// Routes that may exist at once.
 pub const ROUTES_MAX: usize = 256;
 /// Credentials that the routes have room for: each may have a route per lane and platform, beside the fan-outs.

@@ -51,6 +51,9 @@ pub enum Platform {
 macro_rules! named {
     ($type:ident, $what:literal, $($variant:ident = $name:literal),+) => {
         impl $type {
+            /// Every word that there is, in the order of the variants.
+            pub const WORDS: &'static [&'static str] = &[$($name),+];
+
             /// The word used in the API, in metrics and in storage.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name),+ }

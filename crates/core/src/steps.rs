@@ -18,13 +18,13 @@ use std::task::{Context, Poll, Waker};
 use crate::clock::Timestamp;
 use crate::delivery::Reason;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::ItemId;
+use crate::ids::{AppId, ItemId};
 use crate::limits;
 use crate::route::Route;
 use crate::seam::{
-    Acceptance, Accepted, AcceptedItem, Claim, Claimed, EndSummary, Ending, Generation, Lease, Leased,
-    Loaded, Page, PageMade, Paged, Queue, QueueItem, QueueSettle, Records, Redriven, Removed, Selection,
-    Settle, Settled, SettledItem, Settlement, Taken, Then, Work,
+    Acceptance, Accepted, AcceptedItem, Claim, Claimed, DeadFilter, EndSummary, Ending, Generation, Lease,
+    Leased, Loaded, Page, PageMade, Paged, Queue, QueueItem, QueueSettle, Records, Redriven, Removed,
+    Reopened, Selection, Settle, Settled, SettledItem, Settlement, Taken, Then, Work,
 };
 
 /// Accepts, enqueues and leases in one go, for a backend that is queue and store at once.
@@ -243,7 +243,8 @@ where
 pub async fn redrive<Q, R>(
     queue: &Q,
     records: &R,
-    selection: &Selection,
+    app: AppId,
+    filter: &DeadFilter,
     after: Option<ItemId>,
     max: usize,
 ) -> Result<Redriven>
@@ -251,18 +252,17 @@ where
     Q: Queue + ?Sized,
     R: Records + ?Sized,
 {
-    let max = max.clamp(1, limits::QUEUE_BATCH_MAX);
-    let work = records.reopen(selection, after, max).await?;
-    enqueue(queue, &work).await?;
-    Ok(redriven(&work, max))
+    let reopened = records.reopen(app, filter, after, max.clamp(1, limits::QUEUE_BATCH_MAX)).await?;
+    enqueue(queue, &reopened.work).await?;
+    Ok(redriven(&reopened))
 }
 
-/// What came of a step of redriving that could reopen up to `max` items.
-pub fn redriven(work: &[QueueItem], max: usize) -> Redriven {
+/// What came of a step of redriving.
+pub fn redriven(reopened: &Reopened) -> Redriven {
     Redriven {
-        reopened: work.iter().map(|item| item.id).collect(),
-        waiting: waiting(work),
-        next: if work.len() < max { None } else { work.last().map(|item| item.id) },
+        reopened: reopened.work.iter().map(|item| item.id).collect(),
+        waiting: waiting(&reopened.work),
+        next: reopened.next,
     }
 }
 

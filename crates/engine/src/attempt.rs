@@ -13,6 +13,7 @@ use pabal_core::seam::{AttemptRecord, Change, Channel, DeliveryContent, EndAs, L
 use pabal_core::verdict::{History, Verdict, judge};
 use tokio::time::Instant;
 
+use crate::metrics::RouteMeters;
 use crate::permits::Permit;
 use crate::settler;
 use crate::shared::{Phase, Shared};
@@ -26,6 +27,8 @@ pub(crate) struct Attempt {
     pub(crate) lease_ends: Instant,
     /// When the content was read: `remaining_ms` counts from here.
     pub(crate) loaded: Instant,
+    /// Where it is counted.
+    pub(crate) meters: Arc<RouteMeters>,
 }
 
 /// What is to be done with a leased delivery.
@@ -91,6 +94,7 @@ async fn perform(
     let began = Instant::now();
     let report = send(shared, &*channel, &outbound).await;
     let latency_ms = as_ms(began.elapsed());
+    attempt.meters.attempted(began, report.outcome.kind());
     let verdict = judge_attempt(shared, attempt, &report);
     follow(shared, attempt, &report, &verdict).await;
     AttemptRecord {

@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use pabal_core::chance::Chance;
 use pabal_core::clock::Timestamp;
 use pabal_core::delivery::Reason;
-use pabal_core::ids::ItemId;
+use pabal_core::ids::{AppId, ItemId};
 use pabal_core::seam::{
-    Acceptance, Accepted, Binding, Claim, Claimed, EndSummary, Generation, Lease, Ledger, OpenItem, Page,
-    PageMade, Paged, Queue, QueueItem, QueueSettle, Reconciled, Records, Redriven, RouteCount, Scan,
-    Selection, Settle, SettledItem, Settlement, Then,
+    Acceptance, Accepted, Binding, Claim, Claimed, DeadFilter, EndSummary, Generation, Lease, Ledger,
+    OpenItem, Page, PageMade, Paged, Queue, QueueItem, QueueSettle, Reconciled, Records, Redriven,
+    RouteCount, Scan, Selection, Settle, SettledItem, Settlement, Then,
 };
 use pabal_core::{Result, limits, steps};
 
@@ -156,11 +156,17 @@ impl Ledger for Composite {
         steps::end(&*self.queue, &*self.records, &selection, reason, after, max).await
     }
 
-    async fn redrive(&self, selection: Selection, after: Option<ItemId>, max: usize) -> Result<Redriven> {
+    async fn redrive(
+        &self,
+        app: AppId,
+        filter: DeadFilter,
+        after: Option<ItemId>,
+        max: usize,
+    ) -> Result<Redriven> {
         let max = max.clamp(1, limits::QUEUE_BATCH_MAX);
-        let work = self.records.reopen(&selection, after, max).await?;
-        self.enqueue(&work).await;
-        Ok(steps::redriven(&work, max))
+        let reopened = self.records.reopen(app, &filter, after, max).await?;
+        self.enqueue(&reopened.work).await;
+        Ok(steps::redriven(&reopened))
     }
 
     async fn reconcile(&self, mut scan: Scan, max: usize) -> Result<Reconciled> {

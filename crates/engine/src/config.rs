@@ -32,10 +32,34 @@ pub struct EngineConfig {
     pub reconcile_batch_max: usize,
     /// How often what is past its expiry is looked for.
     pub expire_every_ms: u64,
+    /// How often redrive jobs that another node made are looked for.
+    pub redrive_poll_ms: u64,
+    /// How often what ended long ago is looked for.
+    pub prune_every_ms: u64,
+    /// How long what has ended is kept.
+    pub retention: RetentionPolicy,
     /// How deliveries of a channel are retried; channels that are missing use [`EngineConfig::retry_default`].
     pub retry: BTreeMap<ChannelKind, RetryPolicy>,
     /// How deliveries are retried where the channel has no policy of its own.
     pub retry_default: RetryPolicy,
+}
+
+/// How long what has ended is kept. What is open is kept whatever these say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetentionPolicy {
+    /// How long a notification is kept after the last of its deliveries ended.
+    pub ended_ms: u64,
+    /// The same where one of them is dead: dead letters can be redriven for so long.
+    pub dead_ms: u64,
+    /// How big the store may become before what ended first is forgotten early.
+    pub size_bytes_max: Option<u64>,
+}
+
+impl Default for RetentionPolicy {
+    fn default() -> Self {
+        const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+        Self { ended_ms: 30 * DAY_MS, dead_ms: 90 * DAY_MS, size_bytes_max: None }
+    }
 }
 
 impl EngineConfig {
@@ -56,6 +80,9 @@ impl EngineConfig {
             reconcile_every_ms: 1000,
             reconcile_batch_max: 1000,
             expire_every_ms: 1000,
+            redrive_poll_ms: 1000,
+            prune_every_ms: 60_000,
+            retention: RetentionPolicy::default(),
             retry: BTreeMap::new(),
             retry_default: RetryPolicy::new(Backoff::new(1000, 3_600_000)?, 40, 60_000)?,
         };
@@ -83,6 +110,8 @@ impl EngineConfig {
             ("idle_poll_ms", self.idle_poll_ms),
             ("reconcile_every_ms", self.reconcile_every_ms),
             ("expire_every_ms", self.expire_every_ms),
+            ("redrive_poll_ms", self.redrive_poll_ms),
+            ("prune_every_ms", self.prune_every_ms),
         ];
         if let Some((name, _)) = periods.into_iter().find(|(_, value)| *value == 0) {
             return Err(Invalid::new(name, "is zero"));

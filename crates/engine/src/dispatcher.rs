@@ -4,6 +4,7 @@
 //! Suspects (work whose processes kept dying) run apart: the other attempts finish first, then suspects alone, for at
 //! most a tenth of the time, so that one poison message takes nobody with it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use crate::admission::{self, Permitted};
 use crate::attempt::{self, Attempt};
 use crate::fanout::{self, FanOut};
+use crate::metrics::Handles;
 use crate::pauses::Allowance;
 use crate::shared::{Phase, Shared};
 
@@ -152,12 +154,17 @@ async fn suspects(shared: &Arc<Shared>) -> Option<Instant> {
     if claimed.work.is_empty() {
         return None;
     }
+    shared.metrics.claimed_suspects(claimed.work.len());
     tracing::warn!(items = claimed.work.len(), "trying work apart whose processes kept dying");
-    let mut permits = Permitted::new();
+    let mut counts = BTreeMap::<&Route, usize>::new();
     for work in &claimed.work {
-        let permit = admission::suspects(shared, &work.lease.route, 1);
-        permits.entry(work.lease.route.clone()).or_default().extend(permit);
+        *counts.entry(&work.lease.route).or_default() += 1;
     }
+    // All of a route at once: of a held one, a single permit is the probe's.
+    let permits: Permitted = counts
+        .into_iter()
+        .map(|(route, count)| (route.clone(), admission::suspects(shared, route, count)))
+        .collect();
     start(shared, claimed.work, permits, claim_began);
     drop(claiming);
     all_settled(shared).await;
@@ -190,7 +197,10 @@ async fn all_settled(shared: &Shared) -> bool {
 
 async fn claim(shared: &Shared, want: Want) -> Result<Claimed> {
     let claim = Claim { want, worker: shared.worker, visibility_ms: shared.config.visibility_ms };
-    let claimed = shared.ledger.claim(claim).await?;
+    let began = Instant::now();
+    let claimed = shared.ledger.claim(claim).await;
+    shared.metrics.claimed(began, &claimed);
+    let claimed = claimed?;
     shared.wakes.wake_all(&claimed.waiting);
     if claimed.unreadable > 0 {
         tracing::error!(
@@ -212,7 +222,9 @@ async fn claim(shared: &Shared, want: Want) -> Result<Claimed> {
 pub(crate) fn start(shared: &Arc<Shared>, work: Vec<Work>, mut permits: Permitted, claimed_at: Instant) {
     let lease_ends = claimed_at + Duration::from_millis(shared.config.visibility_ms);
     let mut unpermitted = Vec::new();
+    let mut handles = Handles::new(&shared.metrics);
     for Work { lease, content } in work {
+        let meters = handles.leased(&lease);
         let Some(permit) = permits.get_mut(&lease.route).and_then(Vec::pop) else {
             unpermitted.push(lease);
             continue;
@@ -222,7 +234,7 @@ pub(crate) fn start(shared: &Arc<Shared>, work: Vec<Work>, mut permits: Permitte
                 if permit.is_probe() {
                     shared.pauses.probing(&content.route);
                 }
-                let attempt = Attempt { lease, content, permit, lease_ends, loaded: claimed_at };
+                let attempt = Attempt { lease, content, permit, lease_ends, loaded: claimed_at, meters };
                 tokio::spawn(attempt::run(Arc::clone(shared), attempt));
             }
             Content::FanOut(content) => {

@@ -10,22 +10,27 @@ use futures::FutureExt;
 use pabal_core::chance::Chance;
 use pabal_core::clock::Clock;
 use pabal_core::delivery::Reason;
+use pabal_core::ids::{AppId, ItemId};
 use pabal_core::limits;
-use pabal_core::route::ChannelKind;
+use pabal_core::route::{ChannelKind, Lane};
 use pabal_core::seam::store::Pause;
 use pabal_core::seam::{
-    Acceptance, Answer, Channel, Claim, EndSummary, Ledger, Pauses, Redriven, Selection, Want, Worker,
+    Acceptance, Answer, Channel, Claim, DeadFilter, DeadLetters, EndSummary, Ledger, Pauses, Redriven,
+    Retention, RouteCount, Selection, Want, Worker,
 };
 use pabal_core::{Error, ErrorKind, Result};
-use tokio::sync::Mutex;
+use prometheus_client::collector::Collector;
+use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::admission;
 use crate::config::EngineConfig;
 use crate::dispatcher;
 use crate::health::Health;
-use crate::maintenance::{expirer, reconciler};
+use crate::maintenance::{expirer, pruner, reconciler, redriver};
+use crate::metrics::{Exposed, Metrics};
 use crate::pauses::PauseBook;
 use crate::permits::{Limits, Permits};
 use crate::phase::PhaseGate;
@@ -39,6 +44,10 @@ pub struct Parts {
     pub ledger: Arc<dyn Ledger>,
     /// Where pauses are kept.
     pub pauses: Arc<dyn Pauses>,
+    /// Where redrive jobs are kept.
+    pub dead_letters: Arc<dyn DeadLetters>,
+    /// What forgets.
+    pub retention: Arc<dyn Retention>,
     /// The ways out.
     pub channels: BTreeMap<ChannelKind, Arc<dyn Channel>>,
     /// For what is shown to people; decides nothing.
@@ -84,8 +93,12 @@ impl Engine {
             }),
             wakes: Wakes::default(),
             health: Health::default(),
+            metrics: Arc::default(),
             pauses: PauseBook::load(parts.pauses, probe_every).await?,
             ledger: parts.ledger,
+            dead_letters: parts.dead_letters,
+            retention: parts.retention,
+            redrives: Notify::new(),
             channels: parts.channels,
             clock: parts.clock,
             chance: parts.chance,
@@ -103,6 +116,8 @@ impl Engine {
             supervised("dispatcher", &shared, dispatcher::run(Arc::clone(&shared))),
             supervised("reconciler", &shared, reconciler::run(Arc::clone(&shared))),
             supervised("expirer", &shared, expirer::run(Arc::clone(&shared))),
+            supervised("redriver", &shared, redriver::run(Arc::clone(&shared))),
+            supervised("pruner", &shared, pruner::run(Arc::clone(&shared))),
         ];
         Ok(Self { shared, tasks: Mutex::new(tasks) })
     }
@@ -113,7 +128,8 @@ impl Engine {
     /// # Errors
     /// If the store can't take them; then none of the batch is accepted.
     pub async fn accept(&self, batch: Vec<Acceptance>) -> Result<Vec<Answer>> {
-        let accepting = tokio::spawn(accept(Arc::clone(&self.shared), batch));
+        // What it says in the log belongs to the caller's request.
+        let accepting = tokio::spawn(accept(Arc::clone(&self.shared), batch).in_current_span());
         accepting.await.unwrap_or_else(|error| {
             Err(Error::new(ErrorKind::Unexpected, "accept", "the accept was cut off").with_source(error))
         })
@@ -129,6 +145,7 @@ impl Engine {
         loop {
             let max = limits::QUEUE_BATCH_MAX;
             let step = self.shared.ledger.end(selection.clone(), reason, sum.next, max).await?;
+            self.shared.metrics.ended_waiting(reason, step.ended);
             sum = EndSummary {
                 ended: sum.ended + step.ended,
                 in_flight: sum.in_flight + step.in_flight,
@@ -140,29 +157,52 @@ impl Engine {
         }
     }
 
-    /// Makes up to `max` dead items of a selection open again.
+    /// Makes up to `max` dead items of an app open again.
     ///
     /// # Errors
     /// If the ledger fails.
     pub async fn redrive(
         &self,
-        selection: Selection,
-        after: Option<pabal_core::ids::ItemId>,
+        app: AppId,
+        filter: DeadFilter,
+        after: Option<ItemId>,
         max: usize,
     ) -> Result<Redriven> {
-        let redriven = self.shared.ledger.redrive(selection, after, max).await?;
-        self.shared.wakes.wake_all(&redriven.waiting);
-        Ok(redriven)
+        self.shared.redrive(app, filter, after, max).await
+    }
+
+    /// Tells that a redrive job is new: it begins at once instead of at the next poll.
+    pub fn redrives_changed(&self) {
+        self.shared.redrives.notify_one();
+    }
+
+    /// How much each route holds, for who looks at it.
+    ///
+    /// # Errors
+    /// If the ledger fails.
+    pub async fn counts(&self) -> Result<Vec<RouteCount>> {
+        self.shared.ledger.counts().await
     }
 
     /// How the engine is.
     pub fn status(&self) -> Status {
-        Status {
-            in_flight: self.shared.permits.in_flight(),
-            store_fails: !self.shared.health.is_good(),
-            broken: self.shared.broken.load(Ordering::SeqCst),
-            pauses: self.shared.pauses.list(),
-        }
+        self.shared.status()
+    }
+
+    /// What it counts, and where to put what was read in the background.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
+    /// All that a scrape shows of this engine, as [`metrics::ENGINE`](crate::metrics::ENGINE) describes it. Holds the
+    /// engine's parts for as long as it lives.
+    pub fn collector(&self) -> Box<dyn Collector> {
+        let shared = Arc::clone(&self.shared);
+        Box::new(Exposed {
+            metrics: Arc::clone(&shared.metrics),
+            in_flight_limit: shared.config.attempts_in_flight_max,
+            status: Box::new(move || shared.status()),
+        })
     }
 
     /// Stops: nothing more is claimed, attempts in flight finish up to the drain deadline, then end with an unknown
@@ -222,8 +262,11 @@ async fn accept(shared: Arc<Shared>, batch: Vec<Acceptance>) -> Result<Vec<Answe
         worker: shared.worker,
         visibility_ms: shared.config.visibility_ms,
     });
+    let lanes: Vec<Lane> = batch.iter().map(|acceptance| acceptance.notification.lane).collect();
     let began = Instant::now();
-    let accepted = shared.ledger.accept(batch, take).await.inspect_err(|error| {
+    let accepted = shared.ledger.accept(batch, take).await;
+    shared.metrics.accepted(&lanes, began, &accepted);
+    let accepted = accepted.inspect_err(|error| {
         if error.is_temporary() {
             shared.health.accept_failed();
         }

@@ -12,6 +12,7 @@
 
 pub mod composite;
 pub mod config;
+pub mod metrics;
 
 mod admission;
 mod attempt;
@@ -28,5 +29,6 @@ mod shared;
 mod wakes;
 
 pub use composite::Composite;
-pub use config::EngineConfig;
+pub use config::{EngineConfig, RetentionPolicy};
 pub use engine::{Engine, Parts, Status};
+pub use metrics::Metrics;

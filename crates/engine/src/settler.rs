@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use pabal_core::seam::{Lease, SettledItem, Settlement};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::permits::Permit;
 use crate::shared::Shared;
@@ -82,7 +83,10 @@ pub(crate) async fn run(shared: Arc<Shared>, mut inbox: Inbox) {
 async fn settle(shared: &Shared, batch: Vec<Settlement>) {
     let mut pause = RETRY_FIRST;
     loop {
-        let error = match shared.ledger.settle(batch.clone()).await {
+        let began = Instant::now();
+        let settled = shared.ledger.settle(batch.clone()).await;
+        shared.metrics.settled(&batch, began, &settled);
+        let error = match settled {
             Ok(items) => return wake(shared, &items),
             Err(error) => error,
         };
@@ -92,6 +96,7 @@ async fn settle(shared: &Shared, batch: Vec<Settlement>) {
         }
         if !error.is_temporary() {
             tracing::error!(%error, id = %batch[0].lease.id, "a settlement is refused; its lease will end");
+            shared.metrics.lost();
             return;
         }
         shared.health.settle_fails(true);

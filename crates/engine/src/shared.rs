@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use pabal_core::Result;
 use pabal_core::chance::Chance;
 use pabal_core::clock::Clock;
+use pabal_core::ids::{AppId, ItemId};
 use pabal_core::route::ChannelKind;
-use pabal_core::seam::{Channel, Ledger, Worker};
+use pabal_core::seam::{Channel, DeadFilter, DeadLetters, Ledger, Redriven, Retention, Worker};
+use tokio::sync::Notify;
 
 use crate::config::EngineConfig;
+use crate::engine::Status;
 use crate::health::Health;
+use crate::metrics::Metrics;
 use crate::pauses::PauseBook;
 use crate::permits::Permits;
 pub(crate) use crate::phase::Phase;
@@ -21,6 +26,8 @@ use crate::wakes::Wakes;
 /// What the engine's tasks share. Made once at the start.
 pub(crate) struct Shared {
     pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) retention: Arc<dyn Retention>,
     pub(crate) channels: BTreeMap<ChannelKind, Arc<dyn Channel>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) chance: Arc<dyn Chance>,
@@ -29,7 +36,10 @@ pub(crate) struct Shared {
     pub(crate) worker: Worker,
     pub(crate) permits: Arc<Permits>,
     pub(crate) wakes: Wakes,
+    /// Told when a redrive job is new.
+    pub(crate) redrives: Notify,
     pub(crate) health: Health,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) pauses: PauseBook,
     pub(crate) settler: SettlerHandle,
     pub(crate) phases: PhaseGate,
@@ -40,6 +50,16 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// How the engine is.
+    pub(crate) fn status(&self) -> Status {
+        Status {
+            in_flight: self.permits.in_flight(),
+            store_fails: !self.health.is_good(),
+            broken: self.broken.load(Ordering::SeqCst),
+            pauses: self.pauses.list(),
+        }
+    }
+
     /// The phase now.
     pub(crate) fn phase(&self) -> Phase {
         self.phases.now()
@@ -48,6 +68,20 @@ impl Shared {
     /// Whether what takes long should stop where it can and go on later.
     pub(crate) fn is_quiet(&self) -> bool {
         self.quiet.load(Ordering::SeqCst)
+    }
+
+    /// Makes up to `max` dead items of an app open again, and wakes whom they wait for.
+    pub(crate) async fn redrive(
+        &self,
+        app: AppId,
+        filter: DeadFilter,
+        after: Option<ItemId>,
+        max: usize,
+    ) -> Result<Redriven> {
+        let redriven = self.ledger.redrive(app, filter, after, max).await?;
+        self.metrics.redriven(redriven.reopened.len());
+        self.wakes.wake_all(&redriven.waiting);
+        Ok(redriven)
     }
 
     /// Waits until the engine has come to `phase`.

@@ -118,6 +118,7 @@ fn greeting(args: &Args, emulator: &Emulator) -> String {
     }
     let ca = args.ca_out.as_ref().map(|path| format!(" --cacert {}", path.display())).unwrap_or_default();
     text.push_str(&format!("Try this: curl{ca} {url}/emulator/v1/messages/count\n"));
+    text.push_str(&format!("Look at the phones: {url}/emulator/\n"));
     text
 }
 

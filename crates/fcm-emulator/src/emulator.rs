@@ -18,6 +18,7 @@ use crate::limits::{MAX_CONNECTIONS, MAX_PROJECTS};
 use crate::schema::{Schema, SchemaError};
 use crate::server::{Listening, listen};
 use crate::state::{Beginnings, State};
+use crate::topics::TopicSubscription;
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -220,6 +221,11 @@ impl Emulator {
     /// Up to `limit` (target, `pabal_id`) pairs after a cursor (0 for the first), oldest first, duplicates included.
     pub fn ids(&self, after: u64, limit: usize) -> Vec<ReceivedId> {
         self.state.inbox.ids(after, limit).items
+    }
+
+    /// Up to `limit` topic subscriptions after a cursor (0 for the first), in the order they were made.
+    pub fn subscriptions(&self, after: u64, limit: usize) -> Vec<TopicSubscription> {
+        self.state.subscriptions.list(after, limit, &self.state.project_ids()).items
     }
 
     /// Waits until so many sends were accepted since the start or the last clear.

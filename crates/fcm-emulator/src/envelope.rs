@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use http::StatusCode;
 use serde::Serialize;
 
+use crate::faults::Exceeded;
 use crate::message::TargetKind;
 
 /// A refusal, ready to be answered.
@@ -74,8 +75,26 @@ struct Body<'e> {
 }
 
 const INVALID_ARGUMENT: &str = "INVALID_ARGUMENT";
-const SEND_METHOD: &str = "google.firebase.fcm.v1.FcmService.SendMessage";
 const MALFORMED_TOKEN: &str = "The registration token is not a valid FCM registration token";
+
+/// What is asked for, as the details of 401 and 403 answers name it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Operation {
+    method: &'static str,
+    permission: &'static str,
+}
+
+impl Operation {
+    pub(crate) const SEND: Operation = Operation {
+        method: "google.firebase.fcm.v1.FcmService.SendMessage",
+        permission: "cloudmessaging.messages.create",
+    };
+    /// Both names are made after those of sends; production's aren't known.
+    pub(crate) const TOPICS: Operation = Operation {
+        method: "google.firebase.fcm.v1.TopicSubscriptionService",
+        permission: "cloudmessaging.topicSubscriptions.update",
+    };
+}
 
 /// 400: what a sender must not repeat.
 impl ApiError {
@@ -123,6 +142,16 @@ impl ApiError {
         )
     }
 
+    /// Of a path rather than a message; the text is that of sends.
+    pub(crate) fn malformed_registration(field: &'static str) -> ApiError {
+        ApiError::invalid(field, MALFORMED_TOKEN)
+    }
+
+    /// Of a path or query rather than a message; the text is that of sends.
+    pub(crate) fn topic_name(field: &'static str) -> ApiError {
+        ApiError::invalid(field, "Topic name contains invalid characters.")
+    }
+
     pub(crate) fn topic_characters() -> ApiError {
         ApiError::invalid("message", "Topic name contains invalid characters.")
     }
@@ -154,8 +183,9 @@ fn bad_request(field_violations: Vec<Violation>) -> Detail {
 /// 401 and 403: who is asking.
 impl ApiError {
     /// No bearer token. Text and reason are those of Google's API front end.
-    pub(crate) fn credentials_missing() -> ApiError {
+    pub(crate) fn credentials_missing(operation: Operation) -> ApiError {
         ApiError::unauthenticated(
+            operation,
             "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie \
              or other valid authentication credential. See \
              https://developers.google.com/identity/sign-in/web/devconsole-project.",
@@ -164,17 +194,17 @@ impl ApiError {
     }
 
     /// A token the emulator never gave out.
-    pub(crate) fn credentials_unknown() -> ApiError {
-        ApiError::unauthenticated(INVALID_CREDENTIALS, "ACCESS_TOKEN_TYPE_UNSUPPORTED")
+    pub(crate) fn credentials_unknown(operation: Operation) -> ApiError {
+        ApiError::unauthenticated(operation, INVALID_CREDENTIALS, "ACCESS_TOKEN_TYPE_UNSUPPORTED")
     }
 
     /// A token whose time is over.
-    pub(crate) fn credentials_expired() -> ApiError {
-        ApiError::unauthenticated(INVALID_CREDENTIALS, "ACCESS_TOKEN_EXPIRED")
+    pub(crate) fn credentials_expired(operation: Operation) -> ApiError {
+        ApiError::unauthenticated(operation, INVALID_CREDENTIALS, "ACCESS_TOKEN_EXPIRED")
     }
 
-    fn unauthenticated(message: &'static str, reason: &'static str) -> ApiError {
-        let metadata = metadata([("method", SEND_METHOD), ("service", "fcm.googleapis.com")]);
+    fn unauthenticated(operation: Operation, message: &'static str, reason: &'static str) -> ApiError {
+        let metadata = metadata([("method", operation.method), ("service", "fcm.googleapis.com")]);
         ApiError {
             http: StatusCode::UNAUTHORIZED,
             status: "UNAUTHENTICATED",
@@ -184,8 +214,8 @@ impl ApiError {
     }
 
     /// A token of another Google API.
-    pub(crate) fn insufficient_scopes() -> ApiError {
-        let metadata = metadata([("method", SEND_METHOD), ("service", "fcm.googleapis.com")]);
+    pub(crate) fn insufficient_scopes(operation: Operation) -> ApiError {
+        let metadata = metadata([("method", operation.method), ("service", "fcm.googleapis.com")]);
         ApiError::permission_denied(
             "Request had insufficient authentication scopes.",
             vec![Detail::ErrorInfo {
@@ -196,15 +226,15 @@ impl ApiError {
         )
     }
 
-    /// The account may not send for this project, or there is no such project (text second-hand).
-    pub(crate) fn no_permission(project: &str) -> ApiError {
-        const PERMISSION: &str = "cloudmessaging.messages.create";
+    /// The account may not do this for this project, or there is no such project (text second-hand).
+    pub(crate) fn no_permission(operation: Operation, project: &str) -> ApiError {
+        let permission = operation.permission;
         let resource = format!("projects/{project}");
         let message = format!(
-            "Permission '{PERMISSION}' denied on resource '//cloudresourcemanager.googleapis.com/{resource}' \
+            "Permission '{permission}' denied on resource '//cloudresourcemanager.googleapis.com/{resource}' \
              (or it may not exist)."
         );
-        let metadata = metadata([("permission", PERMISSION), ("resource", &resource)]);
+        let metadata = metadata([("permission", permission), ("resource", &resource)]);
         ApiError::permission_denied(
             message,
             vec![Detail::ErrorInfo {
@@ -283,24 +313,100 @@ impl ApiError {
         )
     }
 
-    /// The details are documented by Firebase, the exact body isn't known.
     pub(crate) fn quota(project_number: u64) -> ApiError {
-        let violation = QuotaViolation {
-            subject: format!("project_number:{project_number}"),
-            description: "Message rate exceeded for the project.".to_owned(),
-        };
+        ApiError::quota_exceeded(
+            "Quota exceeded for quota metric 'Send requests' and limit 'Send requests per minute' of service \
+             'fcm.googleapis.com'.",
+            of_project(project_number),
+            "Message rate exceeded for the project.",
+        )
+    }
+
+    /// A limit of a device or project. `device` is whom the send is for.
+    pub(crate) fn exceeded(exceeded: Exceeded, project_number: u64, device: &str) -> ApiError {
+        let project = || of_project(project_number);
+        match exceeded {
+            Exceeded::Device(_) => ApiError::quota_exceeded(
+                "Device message rate exceeded.",
+                format!("registration:{device}"),
+                "The rate of messages to this device is too high.",
+            ),
+            Exceeded::Collapsible(_) => ApiError::quota_exceeded(
+                "Device message rate exceeded.",
+                format!("registration:{device}"),
+                "The rate of collapsible messages to this device is too high.",
+            ),
+            Exceeded::CollapseKeys(most) => ApiError::invalid_field(
+                "message.android.collapse_key",
+                format!("More than {most} different collapse keys are in use for this device."),
+            ),
+            Exceeded::Fanouts(_) => ApiError::quota_exceeded(
+                "Topic message rate exceeded.",
+                project(),
+                "Too many fan-outs of the project are under way.",
+            ),
+            Exceeded::Subscriptions(_) => ApiError::exhausted(
+                "Quota exceeded for topic subscriptions.",
+                vec![quota_failure(project(), "The rate of subscriptions of the project is too high.")],
+            ),
+        }
+    }
+
+    /// The details are documented by Firebase; the exact bodies of 429 answers aren't known.
+    fn quota_exceeded(message: &'static str, subject: String, description: &str) -> ApiError {
+        let details = vec![Detail::Fcm { error_code: "QUOTA_EXCEEDED" }, quota_failure(subject, description)];
+        ApiError::exhausted(message, details)
+    }
+
+    fn exhausted(message: &'static str, details: Vec<Detail>) -> ApiError {
         ApiError {
             http: StatusCode::TOO_MANY_REQUESTS,
             status: "RESOURCE_EXHAUSTED",
-            message:
-                "Quota exceeded for quota metric 'Send requests' and limit 'Send requests per minute' of \
-                      service 'fcm.googleapis.com'."
-                    .into(),
-            details: vec![
-                Detail::Fcm { error_code: "QUOTA_EXCEEDED" },
-                Detail::QuotaFailure { violations: vec![violation] },
-            ],
+            message: message.into(),
+            details,
         }
+    }
+}
+
+fn of_project(project_number: u64) -> String {
+    format!("project_number:{project_number}")
+}
+
+fn quota_failure(subject: String, description: &str) -> Detail {
+    let description = description.to_owned();
+    Detail::QuotaFailure { violations: vec![QuotaViolation { subject, description }] }
+}
+
+/// What topic management answers.
+impl ApiError {
+    /// No such subscription, or the registration is gone. Text of Google's APIs.
+    pub(crate) fn not_found() -> ApiError {
+        ApiError::unregistered().without_details()
+    }
+
+    /// Text of Google's APIs.
+    pub(crate) fn already_exists() -> ApiError {
+        ApiError {
+            http: StatusCode::CONFLICT,
+            status: "ALREADY_EXISTS",
+            message: "Requested entity already exists".into(),
+            details: Vec::new(),
+        }
+    }
+
+    /// The code is the old API's, which SDKs know; status and text aren't known.
+    pub(crate) fn too_many_topics() -> ApiError {
+        ApiError::fcm(
+            StatusCode::BAD_REQUEST,
+            "FAILED_PRECONDITION",
+            "The registration is subscribed to the maximum number of topics.",
+            "TOO_MANY_TOPICS",
+        )
+    }
+
+    /// The emulator's own bound on memory.
+    pub(crate) fn subscriptions_full() -> ApiError {
+        ApiError::exhausted("The emulator keeps no more topic subscriptions; delete some.", Vec::new())
     }
 }
 

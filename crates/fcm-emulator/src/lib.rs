@@ -27,8 +27,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Where it knowingly differs: texts that aren't known from production say so where they are made; delivery, device
-//! groups, collapse keys and per-device limits aren't modelled; tokens of any URL-safe shape are good.
+//! Where it knowingly differs: texts that aren't known from production say so where they are made; delivery and device
+//! groups aren't modelled; limits per device are off until asked for; tokens of any URL-safe shape are good.
 
 #![warn(missing_docs)]
 
@@ -45,13 +45,18 @@ mod inbox;
 mod json;
 mod message;
 mod oauth;
+mod page;
 mod schema;
 mod server;
 mod state;
+mod topics;
 
 pub use emulator::{Emulator, Options, StartError, WaitError};
-pub use faults::{FaultKind, Faults, FaultsError, Quota, Range, Rates, TokenRule};
+pub use faults::{
+    Collapsible, Fanouts, FaultKind, Faults, FaultsError, Limits, Quota, Range, Rates, TokenRule,
+};
 pub use identity::IdentityError;
 pub use inbox::{Counts, Dropped, ReceivedId, ReceivedMessage};
 pub use message::TargetKind;
 pub use schema::{DISCOVERY_DOCUMENT, SchemaError};
+pub use topics::{Reached, TopicSubscription};

@@ -1,10 +1,11 @@
 //! What all connections share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use tokio::sync::watch;
 
 use crate::clock::{Clock, unix_ms};
 use crate::faults::active::ActiveFaults;
@@ -14,7 +15,9 @@ use crate::identity::Account;
 use crate::inbox::Inbox;
 use crate::message::TargetKind;
 use crate::oauth::Grants;
+use crate::page::events::Watchers;
 use crate::schema::Schema;
+use crate::topics::Subscriptions;
 
 pub(crate) struct State {
     pub(crate) base_url: String,
@@ -25,11 +28,13 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) grants: Grants,
     pub(crate) inbox: Inbox,
+    pub(crate) subscriptions: Subscriptions,
     pub(crate) rng: Mutex<SmallRng>,
     pub(crate) hasher: Hasher128,
     pub(crate) oauth_requests: AtomicU64,
     pub(crate) connections: AtomicU64,
-    faults: RwLock<Arc<ActiveFaults>>,
+    pub(crate) watchers: Watchers,
+    faults: watch::Sender<Arc<ActiveFaults>>,
     message_ids: MessageIds,
 }
 
@@ -55,24 +60,30 @@ impl State {
             clock: Clock::default(),
             grants: Grants::default(),
             inbox: Inbox::default(),
+            subscriptions: Subscriptions::default(),
             rng: Mutex::new(rng),
             hasher: Hasher128::default(),
             oauth_requests: AtomicU64::new(0),
             connections: AtomicU64::new(0),
-            faults: RwLock::new(Arc::new(ActiveFaults::new(faults))),
+            watchers: Watchers::default(),
+            faults: watch::Sender::new(Arc::new(ActiveFaults::new(faults))),
             message_ids: MessageIds::default(),
         }
     }
 
     pub(crate) fn faults(&self) -> Arc<ActiveFaults> {
-        Arc::clone(&self.faults.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.faults.borrow())
+    }
+
+    /// The faults in force, and every change of them.
+    pub(crate) fn watch_faults(&self) -> watch::Receiver<Arc<ActiveFaults>> {
+        self.faults.subscribe()
     }
 
     /// Puts other faults in force. Buckets are full again and `first` counts anew.
     pub(crate) fn set_faults(&self, faults: Faults) -> Result<(), FaultsError> {
         faults.validate()?;
-        let active = Arc::new(ActiveFaults::new(faults));
-        *self.faults.write().unwrap_or_else(PoisonError::into_inner) = active;
+        self.faults.send_replace(Arc::new(ActiveFaults::new(faults)));
         Ok(())
     }
 

@@ -16,10 +16,12 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::api::{self, Api, Projects};
-use crate::auth::Gate;
+use crate::auth::{Gate, KeyBounds, Uses, UsesWriter};
 use crate::config::Config;
 use crate::keys;
-use crate::serve::Serving;
+use crate::limits;
+use crate::listener::{Pair, Serving};
+use crate::metrics::{Observer, Scrape};
 use crate::shape::Misfit;
 use crate::wiring::{self, ProjectReport};
 
@@ -74,6 +76,8 @@ pub struct Server;
 pub struct Running {
     serving: Serving,
     engine: Arc<Engine>,
+    uses: UsesWriter,
+    observer: Observer,
     history: Arc<dyn History>,
     opened: Opened,
     first_key: Option<SecretString>,
@@ -89,6 +93,7 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let chance: Arc<dyn Chance> = Arc::new(SeededChance::from_os());
         let listen = |source| StartError::Listen { address: config.listen, source };
+        let pair = Pair::read(&config.tls)?;
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let wired = wiring::wire(&config, &clock, &chance).await?;
         let failed = |source| StartError::Backend {
@@ -96,8 +101,7 @@ impl Server {
             source,
         };
 
-        let configured =
-            config.api_key.as_ref().map(|key| keys::admin_record(key, "configured key", &*clock));
+        let configured = config.api_key.as_ref().map(|key| keys::configured(key, clock.now()));
         let first_key = match configured {
             Some(_) => None,
             None => keys::first_key(&*wired.store, &*clock).await.map_err(failed)?,
@@ -106,6 +110,8 @@ impl Server {
         let parts = Parts {
             ledger: wired.ledger,
             pauses: wired.store.clone(),
+            dead_letters: wired.store.clone(),
+            retention: wired.store.clone(),
             channels: wired.channels,
             clock: Arc::clone(&clock),
             chance: Arc::clone(&chance),
@@ -113,20 +119,40 @@ impl Server {
         let engine = Engine::start(parts, config.engine_config()?).await.map_err(failed)?;
         let engine = Arc::new(engine);
         let history: Arc<dyn History> = wired.store.clone();
+        let observer = Observer::start(&engine, &wired.store, config.retention.disk_free_warn_bytes());
+        let scrape = Scrape::new(&engine, clock.now());
+        let uses = Arc::new(Uses::default());
+        let uses_writer = uses.write_to(wired.store.clone());
+        let bounds = KeyBounds {
+            requests_in_flight: config.http.requests_in_flight_per_key_max,
+            requests_per_second: config.http.requests_per_second_per_key,
+        };
+        let counted = scrape.http.clone();
         let router = api::router(Arc::new(Api {
             engine: Arc::clone(&engine),
             store: wired.store,
-            clock,
+            clock: Arc::clone(&clock),
             chance,
-            gate: Gate::new(configured, config.http.requests_in_flight_per_key_max),
+            gate: Gate::new(configured, bounds, uses),
             projects: Projects::new(&config.fcm),
+            scrape,
+            metrics_open: config.http.metrics_open,
             places: Arc::new(Semaphore::new(config.http.requests_in_flight_max)),
+            batches: Arc::new(Semaphore::new(limits::BATCHES_IN_FLIGHT_MAX)),
             body_timeout: Duration::from_millis(config.http.body_timeout_ms),
             request_timeout: Duration::from_millis(config.http.request_timeout_ms),
         }));
-        let serving = Serving::start(listener, router, &config.http).map_err(listen)?;
-        tracing::info!(address = %serving.address, "listening");
-        Ok(Running { serving, engine, history, opened, first_key, projects: wired.projects })
+        let serving = Serving::start(listener, router, &config.http, counted, pair, clock).map_err(listen)?;
+        tracing::info!(address = %serving.address, tls = serving.is_secured(), "listening");
+        if !serving.is_secured() && !serving.address.ip().is_loopback() {
+            tracing::warn!(
+                address = %serving.address,
+                "keys and messages go over the network without TLS: set tls.certificate and tls.key, or let nobody \
+                 but a proxy that does TLS reach this address"
+            );
+        }
+        let projects = wired.projects;
+        Ok(Running { serving, engine, uses: uses_writer, observer, history, opened, first_key, projects })
     }
 }
 
@@ -134,6 +160,22 @@ impl Running {
     /// Where the API listens.
     pub fn address(&self) -> SocketAddr {
         self.serving.address
+    }
+
+    /// The URL of the API, by its address.
+    pub fn url(&self) -> String {
+        let scheme = if self.serving.is_secured() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address())
+    }
+
+    /// Whether TLS is spoken.
+    pub fn is_secured(&self) -> bool {
+        self.serving.is_secured()
+    }
+
+    /// Looks at the files of certificate and key now. What is wrong with them is in the log, and the old ones stay.
+    pub fn reload(&self) {
+        self.serving.reload();
     }
 
     /// The admin key that this start made, because there was none. It is shown once and kept nowhere.
@@ -161,8 +203,10 @@ impl Running {
     /// Stops in order: no new connections, requests finish, attempts in flight finish and are settled, and the store is
     /// closed: another process may open it.
     pub async fn stop(self) {
-        let Self { serving, engine, history, opened, .. } = self;
+        let Self { serving, engine, uses, observer, history, opened, .. } = self;
         serving.stop().await;
+        uses.stop().await;
+        observer.stop().await;
         engine.drain().await;
         drop((engine, history));
         opened.closed().await;

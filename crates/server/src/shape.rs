@@ -189,6 +189,51 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
+/// A whole number, also where it is written as `30.0`: some languages know no other numbers, and JSON Schema takes it for
+/// an integer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Whole(pub u64);
+
+/// Beyond this, not every whole number can be written as a float any more.
+const EXACT_FLOAT_MAX: f64 = 9_007_199_254_740_992.0;
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_u64(WholeVisitor)
+    }
+}
+
+struct WholeVisitor;
+
+impl Visitor<'_> for WholeVisitor {
+    type Value = Whole;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(WHOLE)?;
+        f.write_str(" that is not negative")
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Whole, E> {
+        Ok(Whole(number))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Whole, E> {
+        let whole = u64::try_from(number).map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))?;
+        Ok(Whole(whole))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Whole, E> {
+        if number < 0.0 {
+            return Err(E::invalid_value(Unexpected::Float(number), &self));
+        }
+        if number.fract() == 0.0 && number <= EXACT_FLOAT_MAX {
+            // Exact, by the two conditions.
+            return Ok(Whole(number as u64));
+        }
+        Err(E::invalid_type(Unexpected::Float(number), &self))
+    }
+}
+
 /// A value to be read.
 struct At<'a>(&'a Value);
 
@@ -379,6 +424,34 @@ mod tests {
             read::<Object<Inner>>(&json!([true])).unwrap_err().to_string(),
             "the value must be an object, not an array"
         );
+    }
+
+    #[test]
+    fn whole_numbers_may_be_written_with_a_point() {
+        for (text, number) in
+            [("0", 0), ("30", 30), ("30.0", 30), ("3e1", 30), ("-0.0", 0), ("9007199254740992.0", 1 << 53)]
+        {
+            assert_eq!(serde_json::from_str::<Whole>(text).unwrap(), Whole(number), "{text}");
+            let value: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(read::<Whole>(&value), Ok(Whole(number)), "{text}");
+        }
+        for (text, problem) in [
+            ("-1", "the value: must be a whole number that is not negative"),
+            ("-1.0", "the value: must be a whole number that is not negative"),
+            (
+                "1.5",
+                "the value must be a whole number that is not negative, not one with a fraction or beyond 64 bits",
+            ),
+            (
+                "1e300",
+                "the value must be a whole number that is not negative, not one with a fraction or beyond 64 bits",
+            ),
+            ("\"1\"", "the value must be a whole number that is not negative, not a string"),
+        ] {
+            let value: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(read::<Whole>(&value).unwrap_err().to_string(), problem, "{text}");
+            assert!(serde_json::from_str::<Whole>(text).is_err(), "{text}");
+        }
     }
 
     #[test]

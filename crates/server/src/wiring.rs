@@ -5,24 +5,28 @@
 //!   store = "sqlite://…"   queue = "memory://" ──► the engine's composite over both
 //! ```
 
+pub(crate) mod upkeep;
+
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use pabal_core::chance::Chance;
-use pabal_core::clock::Clock;
+use pabal_core::clock::{Clock, SystemClock};
 use pabal_core::route::{ChannelKind, Credential};
 use pabal_core::seam::{Channel, Ledger, Store};
 use pabal_core::{Error, ErrorKind};
 use pabal_engine::Composite;
-use pabal_fcm::{Endpoint, FcmChannel, FcmConfig, ProjectConfig, ServiceAccount};
+use pabal_fcm::{Endpoint, FcmChannel, FcmConfig, ProjectConfig, ProxyConfig, ServiceAccount};
 use pabal_memory::MemoryQueue;
 use pabal_sqlite::{AnchoredClock, Sqlite, SqliteConfig};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use secrecy::ExposeSecret;
 
 use crate::config::{Config, FcmSection, ProjectSection};
+use crate::listener::Pair;
 use crate::preflight;
 use crate::reach::Watched;
 use crate::server::StartError;
@@ -47,8 +51,12 @@ pub struct ProjectReport {
     pub client_email: String,
     /// The URL of each message.
     pub sends_to: String,
+    /// The proxy on the way there, without its password.
+    pub sends_through: Option<String>,
     /// The URL that gives access tokens.
     pub tokens_from: String,
+    /// The proxy on the way there, without its password.
+    pub tokens_through: Option<String>,
 }
 
 /// The stores that there are.
@@ -116,6 +124,25 @@ pub fn taken(config: &Config) -> Vec<String> {
     taken
 }
 
+/// The certificate that the API would be served with: what `config check` shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateReport {
+    /// Its file.
+    pub path: PathBuf,
+    /// The end of its validity, as far as it can be read.
+    pub expires_at: Option<String>,
+    /// Whether that has passed.
+    pub is_expired: bool,
+}
+
+/// The certificate, if TLS is configured and a server could start with it; why it could not, [`inspect`] says.
+pub fn certificate(config: &Config) -> Option<CertificateReport> {
+    let pair = Pair::read(&config.tls).ok().flatten()?;
+    let path = config.tls.certificate.clone()?;
+    let is_expired = pair.not_after.is_some_and(|at| at <= SystemClock.now());
+    Some(CertificateReport { path, expires_at: pair.expires_at(), is_expired })
+}
+
 /// Looks at everything that a start would look at before it opens anything: one result for each part.
 pub fn inspect(config: &Config) -> Vec<Result<ProjectReport, Misfit>> {
     let mut found: Vec<_> =
@@ -124,9 +151,15 @@ pub fn inspect(config: &Config) -> Vec<Result<ProjectReport, Misfit>> {
     if let Some(Err(misfit)) = config.fcm.extra_ca.as_deref().map(extra_ca) {
         found.push(Err(misfit));
     }
+    found.extend(Pair::read(&config.tls).err().map(Err));
     found.extend(at_least_one_project(&config.fcm).err().map(Err));
+    let proxy = proxy(&config.fcm).unwrap_or_else(|misfit| {
+        found.push(Err(misfit));
+        None
+    });
     for (name, section) in &config.fcm.projects {
-        let alone = |project| FcmConfig::default().with_project(name.clone(), project);
+        let way = FcmConfig { proxy: proxy.clone(), ..FcmConfig::default() };
+        let alone = |project| way.with_project(name.clone(), project);
         found.extend(match project(name, section) {
             Ok(project) => reports(&alone(project)).into_iter().map(Ok).collect(),
             Err(misfit) => vec![Err(misfit)],
@@ -143,7 +176,7 @@ fn channels(
     chance: &Arc<dyn Chance>,
 ) -> Result<(Channels, Vec<ProjectReport>), Misfit> {
     at_least_one_project(&config.fcm)?;
-    let mut fcm = FcmConfig::default();
+    let mut fcm = FcmConfig { proxy: proxy(&config.fcm)?, ..FcmConfig::default() };
     if let Some(path) = &config.fcm.extra_ca {
         fcm.extra_ca = extra_ca(path)?;
     }
@@ -185,6 +218,14 @@ fn project(name: &Credential, section: &ProjectSection) -> Result<ProjectConfig,
     }
 }
 
+fn proxy(fcm: &FcmSection) -> Result<Option<ProxyConfig>, Misfit> {
+    let Some(setting) = &fcm.proxy else { return Ok(None) };
+    let proxy: Result<ProxyConfig, pabal_fcm::ConfigError> = setting.url.expose_secret().parse();
+    let proxy = proxy.map_err(|error| Misfit::value(&setting.named_by, error.problem))?;
+    let Ok(except) = setting.except.parse();
+    Ok(Some(proxy.with_exceptions(except)))
+}
+
 fn extra_ca(path: &Path) -> Result<Vec<CertificateDer<'static>>, Misfit> {
     let refuse = |problem: String| Misfit::value("fcm.extra_ca", format!("{}: {problem}", path.display()));
     let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(path)
@@ -199,7 +240,9 @@ fn reports(fcm: &FcmConfig) -> Vec<ProjectReport> {
         project_id: project.project_id,
         client_email: project.client_email,
         sends_to: project.sends_to,
+        sends_through: project.sends_through,
         tokens_from: project.tokens_from,
+        tokens_through: project.tokens_through,
     };
     fcm.describe().into_iter().map(report).collect()
 }

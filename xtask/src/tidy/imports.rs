@@ -41,7 +41,7 @@ const NAMED: [(&str, &[&str]); 3] = [
         "pabal_memory",
         &["crates/backends/memory/", "crates/server/src/wiring", "crates/chaos/", "crates/testkit/tests/"],
     ),
-    ("pabal_fcm", &["crates/channels/fcm/", "crates/server/src/wiring"]),
+    ("pabal_fcm", &["crates/channels/fcm/", "crates/server/src/wiring", "fuzz/"]),
 ];
 
 pub(super) fn check(sources: &[Source]) -> Result<Vec<String>> {

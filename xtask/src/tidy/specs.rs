@@ -1,4 +1,4 @@
-//! Each numbered sentence of docs/specs must be cited by a test, by its number: `Q7`, `L12`, `S3`, `C4`.
+//! Each numbered sentence of docs/specs must be cited by a test, by its number: `Q7`, `L12`, `S3`, `C4`, `U1`.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ fn uncited(spec: &Source, cited: &BTreeSet<&str>) -> Vec<String> {
 
 fn is_number(word: &str) -> bool {
     let mut letters = word.chars();
-    matches!(letters.next(), Some('Q' | 'L' | 'S' | 'C'))
+    matches!(letters.next(), Some('Q' | 'L' | 'S' | 'C' | 'U'))
         && word.len() > 1
         && letters.all(|c| c.is_ascii_digit())
 }

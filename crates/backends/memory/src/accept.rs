@@ -6,10 +6,11 @@ use pabal_core::delivery::{DeliveryState, Reason, Recipient};
 use pabal_core::device::{Device, MarkKind};
 use pabal_core::ids::{DeviceId, NotificationId, UserId};
 use pabal_core::limits;
-use pabal_core::notification::{Notification, NotificationState, Recipients};
+use pabal_core::notification::{Notification, NotificationState};
 use pabal_core::route::{Platform, Route};
 use pabal_core::seam::{Acceptance, Answer, Epoch, Idempotency, QueueItem};
 
+use crate::recipients::{Unit, units_of};
 use crate::rows::{DeliveryRow, KeptAnswer, NotificationRow, State, expiry};
 
 impl State {
@@ -20,7 +21,7 @@ impl State {
         }
         let (deliveries, work) = self.insert(notification, now);
         if let Some(Idempotency { key, body_hash }) = &acceptance.idempotency {
-            let kept = KeptAnswer { body_hash: *body_hash, id: notification.id, at: now };
+            let kept = KeptAnswer { body_hash: *body_hash, id: notification.id, deliveries, at: now };
             self.answers.insert((notification.app, key.clone()), kept);
         }
         (Answer::Accepted { id: notification.id, deliveries }, work)
@@ -37,7 +38,8 @@ impl State {
             .filter(|kept| now < kept.at.plus_ms(limits::IDEMPOTENCY_KEPT_MS));
         match (kept, idempotency) {
             (Some(kept), Some(asked)) if kept.body_hash != asked.body_hash => Some(Answer::KeyReused),
-            (Some(kept), _) => self.replay(kept.id),
+            // Kept apart from the notification: it may be pruned before its key is forgotten.
+            (Some(kept), _) => Some(Answer::Replayed { id: kept.id, deliveries: kept.deliveries }),
             // The same id again is the same notification: accepting it twice accepts it once.
             (None, _) => self.replay(notification.id),
         }
@@ -53,8 +55,11 @@ impl State {
         let id = notification.id;
         let row = NotificationRow {
             notification: notification.clone(),
+            units: units_of(&notification.recipients),
             state: NotificationState::Scheduled,
+            reason: None,
             created_at: now,
+            finished_at: None,
             expires_at: expiry(notification, due_at),
             due_at,
             answered: None,
@@ -84,9 +89,10 @@ impl State {
     /// answers what is to be enqueued. After the last one the notification is `expanded`.
     pub(crate) fn expand(&mut self, id: NotificationId, units_max: usize, now: Timestamp) -> Vec<QueueItem> {
         let Some(row) = self.notifications.get(&id) else { return Vec::new() };
-        let units = units_of(&row.notification.recipients);
-        let until = row.resolved.saturating_add(units_max).min(units);
-        let drafts = self.resolve(&row.notification, row.resolved..until);
+        let until = row.resolved.saturating_add(units_max).min(row.units.len());
+        let units = &row.units[row.resolved..until];
+        let drafts: Vec<Draft> =
+            units.iter().flat_map(|unit| self.resolve(&row.notification, unit)).collect();
         let made: Vec<DeliveryRow> = drafts.into_iter().map(|draft| draft.into_row(row, now)).collect();
         let work = made
             .iter()
@@ -95,8 +101,11 @@ impl State {
             .collect();
         if let Some(row) = self.notifications.get_mut(&id) {
             row.resolved = until;
-            row.state =
-                if until == units { NotificationState::Expanded } else { NotificationState::Expanding };
+            if until == row.units.len() {
+                row.finish(NotificationState::Expanded, None, now);
+            } else {
+                row.state = NotificationState::Expanding;
+            }
             row.deliveries.extend(made.iter().map(|made| made.id));
         }
         for made in made {
@@ -105,21 +114,19 @@ impl State {
         work
     }
 
-    fn resolve(&self, notification: &Notification, units: std::ops::Range<usize>) -> Vec<Draft> {
+    fn resolve(&self, notification: &Notification, unit: &Unit) -> Vec<Draft> {
         let lane = notification.lane;
-        match &notification.recipients {
-            _ if units.is_empty() => Vec::new(),
-            Recipients::Users(users) => {
-                users[units].iter().flat_map(|user| self.resolve_user(notification, user)).collect()
-            }
-            Recipients::Device { user, device } => {
+        match unit {
+            Unit::Erased => Vec::new(),
+            Unit::User(user) => self.resolve_user(notification, user),
+            Unit::Device { user, device } => {
                 let recipient = device_of(user, device);
                 vec![match self.devices.get(notification.app, user, device) {
                     Some(found) => Draft::open(recipient, found.registration.route(lane)),
                     None => Draft::ended(recipient, Reason::DeviceGone),
                 }]
             }
-            Recipients::Literal { channel, credential, target } => {
+            Unit::Literal { channel, credential, target } => {
                 let route = Route::channel(lane, *channel, credential.clone(), Platform::Other);
                 vec![Draft::open(Recipient::Literal(target.clone()), route)]
             }
@@ -143,14 +150,6 @@ impl State {
             return vec![Draft::ended(Recipient::NoDevice { user: user.clone() }, Reason::NoDevice)];
         }
         drafts
-    }
-}
-
-/// How many steps it takes to resolve these recipients.
-fn units_of(recipients: &Recipients) -> usize {
-    match recipients {
-        Recipients::Users(users) => users.len(),
-        Recipients::Device { .. } | Recipients::Literal { .. } => 1,
     }
 }
 
@@ -179,7 +178,7 @@ impl Draft {
             id: self.recipient.delivery_id(of.notification.id),
             app: of.notification.app,
             notification: of.notification.id,
-            recipient: self.recipient,
+            recipient: Some(self.recipient),
             route: self.route,
             state: DeliveryState::Scheduled,
             reason: None,

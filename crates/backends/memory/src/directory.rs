@@ -7,7 +7,11 @@ use pabal_core::clock::Timestamp;
 use pabal_core::device::{Device, Registration, Target};
 use pabal_core::ids::{AppId, DeviceId, UserId};
 use pabal_core::limits;
+use pabal_core::seam::Listed;
+use pabal_core::seam::store::{MarkFilter, MarkedAt};
 use pabal_core::{Error, ErrorKind, Result};
+
+use crate::lists::{page_of, within};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Devices {
@@ -68,4 +72,61 @@ impl Devices {
         self.by_address.remove(&(app, removed.registration.target.clone()));
         Some(removed)
     }
+
+    /// Removes all devices of a user. Answers how many.
+    pub(crate) fn remove_all(&mut self, app: AppId, user: &UserId) -> u64 {
+        let names: Vec<DeviceId> = self.of(app, user).map(|device| device.id.clone()).collect();
+        names.iter().filter_map(|name| self.remove(app, user, name)).count() as u64
+    }
+
+    /// Devices that bear a mark, by its time.
+    pub(crate) fn marked(
+        &self,
+        app: AppId,
+        filter: &MarkFilter,
+        after: Option<&MarkedAt>,
+        max: usize,
+    ) -> Listed<Device, MarkedAt> {
+        let devices = self.by_user.iter().filter(|((of, _), _)| *of == app).flat_map(|(_, of)| of.values());
+        let mut marked: Vec<(MarkedAt, &Device)> =
+            devices.filter_map(|device| Some((marked_at(device)?, device))).collect();
+        marked.retain(|(at, _)| after.is_none_or(|after| at > after));
+        marked.sort_by(|(a, _), (b, _)| a.cmp(b));
+        page_of(
+            marked.into_iter().map(|(at, device)| (at, is_among(filter, device).then(|| device.clone()))),
+            max,
+        )
+    }
+
+    /// Takes the mark off a device. Answers whether it bore one.
+    pub(crate) fn restore(&mut self, app: AppId, user: &UserId, device: &DeviceId) -> bool {
+        self.get_mut(app, user, device).is_some_and(|device| device.mark.take().is_some())
+    }
+
+    /// Takes the marks off so many devices that a filter finds. Answers how many.
+    pub(crate) fn restore_marked(&mut self, app: AppId, filter: &MarkFilter, max: usize) -> u64 {
+        let (mut found, mut after) = (Vec::new(), None);
+        while found.len() < max {
+            let Listed { items, next } = self.marked(app, filter, after.as_ref(), max - found.len());
+            found.extend(items);
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        found.iter().filter(|device| self.restore(app, &device.user, &device.id)).count() as u64
+    }
+}
+
+fn marked_at(device: &Device) -> Option<MarkedAt> {
+    let mark = device.mark.as_ref()?;
+    Some(MarkedAt { at: mark.at, user: device.user.clone(), device: device.id.clone() })
+}
+
+fn is_among(filter: &MarkFilter, device: &Device) -> bool {
+    device.mark.as_ref().is_some_and(|mark| {
+        filter.kind.is_none_or(|kind| mark.kind == kind)
+            && filter.reason.as_ref().is_none_or(|reason| mark.reason == *reason)
+            && within(mark.at, filter.since, filter.until)
+    })
 }

@@ -1,10 +1,10 @@
-//! Listing open work, ending it, and opening dead work again.
+//! Listing open work, and ending it.
 
 use pabal_core::clock::Timestamp;
 use pabal_core::delivery::{DeliveryState, Reason};
 use pabal_core::ids::ItemId;
 use pabal_core::notification::NotificationState;
-use pabal_core::seam::{Ending, OpenItem, QueueItem, Selection};
+use pabal_core::seam::{Ending, OpenItem, Selection};
 
 use crate::rows::{DeliveryRow, NotificationRow, State, selects_fan_out};
 
@@ -83,67 +83,23 @@ impl State {
                 };
                 row.cancel_requested |= marks;
                 if !ending.leased {
-                    row.state = match reason.state() {
-                        DeliveryState::Expired => NotificationState::Expired,
-                        DeliveryState::Dead => NotificationState::Dead,
-                        DeliveryState::Scheduled
-                        | DeliveryState::Retrying
-                        | DeliveryState::Delivered
-                        | DeliveryState::Cancelled
-                        | DeliveryState::Undeliverable => NotificationState::Cancelled,
-                    };
+                    row.finish(fan_out_state(reason), Some(reason), now);
                 }
             }
         }
         !ending.leased
     }
+}
 
-    pub(crate) fn reopen(
-        &mut self,
-        selection: &Selection,
-        after: Option<ItemId>,
-        max: usize,
-        now: Timestamp,
-    ) -> Vec<QueueItem> {
-        let deliveries = self.deliveries.values();
-        let deliveries = deliveries
-            .filter(|row| row.state.can_be_redriven() && self.selects(selection, row, now))
-            .map(|row| ItemId::Delivery(row.id));
-        let fan_outs = self.notifications.values();
-        let fan_outs = fan_outs
-            .filter(|row| row.state == NotificationState::Dead && selects_fan_out(selection, row, now))
-            .map(|row| ItemId::FanOut(row.notification.id));
-        let mut dead: Vec<ItemId> =
-            deliveries.chain(fan_outs).filter(|id| after.is_none_or(|after| *id > after)).collect();
-        dead.sort_unstable();
-        dead.truncate(max);
-        dead.into_iter().filter_map(|id| self.reopen_one(id, now)).collect()
-    }
-
-    fn reopen_one(&mut self, id: ItemId, now: Timestamp) -> Option<QueueItem> {
-        match id {
-            ItemId::Delivery(id) => {
-                let row = self.deliveries.get_mut(&id)?;
-                row.state = DeliveryState::Scheduled;
-                row.reason = None;
-                row.finished_at = None;
-                row.counted = 0;
-                row.cancel_requested = false;
-                row.due_at = now;
-                self.notifications.get_mut(&row.notification)?.live_again(now);
-                let row = self.deliveries.get(&id)?;
-                self.queue_item(row, now)
-            }
-            ItemId::FanOut(id) => {
-                let row = self.notifications.get_mut(&id)?;
-                let begun = row.resolved > 0;
-                row.state = if begun { NotificationState::Expanding } else { NotificationState::Scheduled };
-                row.failures = 0;
-                row.cancel_requested = false;
-                row.due_at = now;
-                row.live_again(now);
-                Some(State::fan_out_item(row, now))
-            }
-        }
+/// The state in which a fan-out ends for a reason.
+fn fan_out_state(reason: Reason) -> NotificationState {
+    match reason.state() {
+        DeliveryState::Expired => NotificationState::Expired,
+        DeliveryState::Dead => NotificationState::Dead,
+        DeliveryState::Scheduled
+        | DeliveryState::Retrying
+        | DeliveryState::Delivered
+        | DeliveryState::Cancelled
+        | DeliveryState::Undeliverable => NotificationState::Cancelled,
     }
 }

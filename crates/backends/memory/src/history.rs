@@ -6,7 +6,7 @@ use pabal_core::delivery::{DeliveryState, Reason};
 use pabal_core::ids::{AppId, DeliveryId, NotificationId};
 use pabal_core::seam::store::{AttemptView, DeliveryView, NotificationView};
 
-use crate::rows::{DeliveryRow, State};
+use crate::rows::{DeliveryRow, NotificationRow, State};
 
 impl State {
     pub(crate) fn notification_view(&self, app: AppId, id: NotificationId) -> Option<NotificationView> {
@@ -59,9 +59,24 @@ impl State {
         }
         totals.into_iter().map(|((state, reason), count)| (state, reason, count)).collect()
     }
+
+    /// About how much memory the rows take: enough to see it grow and shrink.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        let message = |row: &NotificationRow| {
+            let message = &row.notification.message;
+            message.title.as_ref().map_or(0, String::len) + message.body.as_ref().map_or(0, String::len)
+        };
+        let notifications = self.notifications.values();
+        let notifications: usize = notifications.map(|row| size_of::<NotificationRow>() + message(row)).sum();
+        let deliveries = self.deliveries.values();
+        let deliveries: usize = deliveries
+            .map(|row| size_of::<DeliveryRow>() + row.timeline.len() * size_of::<AttemptView>())
+            .sum();
+        (size_of::<State>() + notifications + deliveries) as u64
+    }
 }
 
-fn view(row: &DeliveryRow) -> DeliveryView {
+pub(crate) fn view(row: &DeliveryRow) -> DeliveryView {
     DeliveryView {
         id: row.id,
         notification: row.notification,

@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use pabal_core::Result;
 use pabal_core::clock::Timestamp;
 use pabal_core::delivery::Reason;
-use pabal_core::ids::ItemId;
+use pabal_core::ids::{AppId, ItemId};
 use pabal_core::seam::{
-    Acceptance, Accepted, Claim, Claimed, EndSummary, Lease, Ledger, Page, Paged, Queue, Reconciled,
-    Redriven, RouteCount, Scan, Selection, SettledItem, Settlement,
+    Acceptance, Accepted, Claim, Claimed, DeadFilter, EndSummary, Lease, Ledger, Page, Paged, Queue,
+    Reconciled, Redriven, RouteCount, Scan, Selection, SettledItem, Settlement,
 };
 use pabal_core::steps;
 
@@ -73,8 +73,14 @@ impl Ledger for MemoryLedger {
         self.at_once("end", steps::end(&*self.queue, &*self.store, &selection, reason, after, max))
     }
 
-    async fn redrive(&self, selection: Selection, after: Option<ItemId>, max: usize) -> Result<Redriven> {
-        self.at_once("redrive", steps::redrive(&*self.queue, &*self.store, &selection, after, max))
+    async fn redrive(
+        &self,
+        app: AppId,
+        filter: DeadFilter,
+        after: Option<ItemId>,
+        max: usize,
+    ) -> Result<Redriven> {
+        self.at_once("redrive", steps::redrive(&*self.queue, &*self.store, app, &filter, after, max))
     }
 
     /// Both are one: there is nothing to repair.

@@ -65,20 +65,21 @@ impl State {
             return Some(Reason::TtlEnded);
         }
         match (&row.recipient, self.device_of(row)) {
-            (Recipient::Literal(_), _) => None,
-            (Recipient::Device { .. }, Some(device)) => {
+            (Some(Recipient::Literal(_)), _) => None,
+            (Some(Recipient::Device { .. }), Some(device)) => {
                 let retired = device.mark.as_ref().is_some_and(|mark| mark.kind == MarkKind::Retired);
                 retired.then_some(Reason::DeviceRetired)
             }
-            (Recipient::Device { .. }, None) => Some(Reason::DeviceGone),
-            (Recipient::NoDevice { .. }, _) => Some(Reason::NoDevice),
+            // Whose it was is erased, and the devices with that.
+            (Some(Recipient::Device { .. }) | None, _) => Some(Reason::DeviceGone),
+            (Some(Recipient::NoDevice { .. }), _) => Some(Reason::NoDevice),
         }
     }
 
     fn target_of(&self, row: &DeliveryRow) -> Option<Target> {
         match &row.recipient {
-            Recipient::Literal(target) => Some(target.clone()),
-            Recipient::Device { .. } | Recipient::NoDevice { .. } => {
+            Some(Recipient::Literal(target)) => Some(target.clone()),
+            Some(Recipient::Device { .. } | Recipient::NoDevice { .. }) | None => {
                 self.device_of(row).map(|device| device.registration.target.clone())
             }
         }
@@ -105,9 +106,9 @@ impl State {
     pub(crate) fn end_fan_out_if_over(&mut self, id: NotificationId, now: Timestamp) {
         if let Some(row) = self.notifications.get_mut(&id).filter(|row| row.state.is_open()) {
             if row.cancel_requested {
-                row.state = NotificationState::Cancelled;
+                row.finish(NotificationState::Cancelled, Some(Reason::CancelRequested), now);
             } else if row.expires_at <= now {
-                row.state = NotificationState::Expired;
+                row.finish(NotificationState::Expired, Some(Reason::TtlEnded), now);
             }
         }
     }

@@ -46,12 +46,11 @@ impl MemoryQueue {
 
     /// Test control: all leases end now, as those of an earlier boot do when an embedded server starts.
     pub fn end_leases(&self) {
-        let now = self.clock.now();
         let mut state = self.lock();
-        let held: Vec<ItemId> =
-            state.entries.iter().filter(|(_, entry)| entry.is_held(now)).map(|(id, _)| *id).collect();
-        for id in held {
-            // Long ago, so that no later step of the clock brings the lease back to life.
+        let leased = state.entries.iter().filter(|(_, entry)| entry.place == Place::Leased);
+        let leased: Vec<ItemId> = leased.map(|(id, _)| *id).collect();
+        for id in leased {
+            // Long ago, so that no later step of the clock brings the lease back to life: not one that has ended either.
             state.change(&id, |entry| entry.at = Timestamp::default());
         }
     }
@@ -77,6 +76,8 @@ struct Entry {
     at: Timestamp,
     /// What `at` was when it was last claimed.
     at_before: Timestamp,
+    /// When it was to be claimed: at its enqueue, or at the end of its last retry's delay.
+    due: Timestamp,
     /// The last claim's, or else the floor that came with the entry.
     epoch: Epoch,
     /// The last claim's, until that is settled or released.
@@ -168,6 +169,7 @@ impl State {
                 epoch: entry.epoch,
                 until: entry.at,
                 abandoned: entry.abandoned,
+                late_ms: entry.due.ms_until(now),
             }
         })
     }
@@ -235,6 +237,7 @@ impl State {
                 self.change(&settle.lease.id, |entry| {
                     entry.route = route.clone();
                     entry.at = now.plus_ms(ms(*in_ms));
+                    entry.due = entry.at;
                     entry.worker = None;
                     entry.abandoned = 0;
                     entry.lie_unleased();
@@ -321,6 +324,7 @@ impl Queue for MemoryQueue {
                 place: Place::Waiting,
                 at: due,
                 at_before: due,
+                due,
                 epoch: item.epoch_floor,
                 worker: None,
                 abandoned: 0,
@@ -366,15 +370,17 @@ impl Queue for MemoryQueue {
     async fn counts(&self) -> Result<Vec<RouteCount>> {
         let now = self.clock.now();
         let state = self.lock();
-        let mut counts = BTreeMap::<&Route, (u64, u64)>::new();
+        let mut counts = BTreeMap::<&Route, RouteCount>::new();
         for entry in state.entries.values() {
-            let (entries, leased) = counts.entry(&entry.route).or_default();
-            *entries += 1;
-            *leased += u64::from(entry.is_held(now));
+            let route = entry.route.clone();
+            let none = RouteCount { route, entries: 0, leased: 0, oldest_due_ms: None };
+            let count = counts.entry(&entry.route).or_insert(none);
+            count.entries += 1;
+            count.leased += u64::from(entry.is_held(now));
+            let waits_due = !entry.is_held(now) && entry.due <= now;
+            count.oldest_due_ms = count.oldest_due_ms.max(waits_due.then(|| entry.due.ms_until(now)));
         }
-        let count =
-            |(route, (entries, leased)): (&Route, _)| RouteCount { route: route.clone(), entries, leased };
-        Ok(counts.into_iter().map(count).collect())
+        Ok(counts.into_values().collect())
     }
 }
 

@@ -93,7 +93,7 @@ impl State {
 
     /// Marks the device of a delivery, if the address that was sent to is still its own.
     fn mark_device(&mut self, id: DeliveryId, attempt: &AttemptRecord, now: Timestamp) {
-        let Some(DeliveryRow { app, recipient: Recipient::Device { user, device }, .. }) =
+        let Some(DeliveryRow { app, recipient: Some(Recipient::Device { user, device }), .. }) =
             self.deliveries.get(&id)
         else {
             return;
@@ -121,15 +121,17 @@ impl State {
         }
         match change {
             Change::Attempt(_) => return Some(Taken::Refused),
-            Change::Postpone { .. } if row.cancel_requested => row.state = NotificationState::Cancelled,
+            Change::Postpone { .. } if row.cancel_requested => {
+                row.finish(NotificationState::Cancelled, Some(Reason::CancelRequested), now);
+            }
             Change::Postpone { delay_ms } => {
                 row.failures += 1;
                 row.due_at = now.plus_ms(i64::try_from(*delay_ms).unwrap_or(i64::MAX));
             }
             Change::End(end) => match end.state {
-                DeliveryState::Dead => row.state = NotificationState::Dead,
-                DeliveryState::Expired => row.state = NotificationState::Expired,
-                DeliveryState::Cancelled => row.state = NotificationState::Cancelled,
+                DeliveryState::Dead => row.finish(NotificationState::Dead, Some(end.reason), now),
+                DeliveryState::Expired => row.finish(NotificationState::Expired, Some(end.reason), now),
+                DeliveryState::Cancelled => row.finish(NotificationState::Cancelled, Some(end.reason), now),
                 DeliveryState::Scheduled
                 | DeliveryState::Retrying
                 | DeliveryState::Delivered

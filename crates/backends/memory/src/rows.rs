@@ -5,14 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use pabal_core::clock::Timestamp;
 use pabal_core::delivery::{DeliveryState, Reason, Recipient};
 use pabal_core::device::Device;
-use pabal_core::ids::{AppId, DeliveryId, IdempotencyKey, ItemId, NotificationId, StoreId};
+use pabal_core::ids::{
+    AppId, AppName, DeliveryId, IdempotencyKey, ItemId, KeyId, NotificationId, RedriveId, StoreId, UserId,
+};
 use pabal_core::limits;
 use pabal_core::notification::{Notification, NotificationState};
-use pabal_core::route::Route;
-use pabal_core::seam::store::{AttemptView, KeyRecord, Pause};
+use pabal_core::route::{ChannelKind, Route, Way};
+use pabal_core::seam::store::{AttemptView, KeyRecord, Pause, RedriveJob};
 use pabal_core::seam::{Epoch, QueueItem, Selection, Then};
 
 use crate::directory::Devices;
+use crate::recipients::Unit;
 
 pub(crate) struct State {
     pub(crate) store_id: StoreId,
@@ -20,7 +23,9 @@ pub(crate) struct State {
     pub(crate) deliveries: BTreeMap<DeliveryId, DeliveryRow>,
     pub(crate) devices: Devices,
     pub(crate) answers: BTreeMap<(AppId, IdempotencyKey), KeptAnswer>,
-    pub(crate) keys: BTreeMap<[u8; 32], KeyRecord>,
+    pub(crate) apps: BTreeMap<AppName, AppId>,
+    pub(crate) keys: BTreeMap<KeyId, KeyRecord>,
+    pub(crate) redrives: BTreeMap<RedriveId, RedriveJob>,
     pub(crate) pauses: BTreeMap<Route, Pause>,
 }
 
@@ -29,20 +34,28 @@ pub(crate) struct State {
 pub(crate) struct KeptAnswer {
     pub(crate) body_hash: [u8; 32],
     pub(crate) id: NotificationId,
+    pub(crate) deliveries: Option<u32>,
     pub(crate) at: Timestamp,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct NotificationRow {
+    /// What was asked for, without the users who were erased since.
     pub(crate) notification: Notification,
+    /// For whom it was accepted, step by step of resolving it: who is erased keeps the place.
+    pub(crate) units: Vec<Unit>,
     pub(crate) state: NotificationState,
+    /// Why its fan-out ended, if otherwise than expanded.
+    pub(crate) reason: Option<Reason>,
     pub(crate) created_at: Timestamp,
+    /// When its fan-out ended.
+    pub(crate) finished_at: Option<Timestamp>,
     pub(crate) expires_at: Timestamp,
     /// When its fan-out is next due, while it is open.
     pub(crate) due_at: Timestamp,
     /// What the accept answered.
     pub(crate) answered: Option<u32>,
-    /// How many of its units (users, or its one device or address) are resolved into deliveries.
+    /// How many of its units are resolved into deliveries.
     pub(crate) resolved: usize,
     pub(crate) failures: u32,
     pub(crate) cancel_requested: bool,
@@ -58,7 +71,8 @@ pub(crate) struct DeliveryRow {
     pub(crate) id: DeliveryId,
     pub(crate) app: AppId,
     pub(crate) notification: NotificationId,
-    pub(crate) recipient: Recipient,
+    /// `None` where the person was erased.
+    pub(crate) recipient: Option<Recipient>,
     pub(crate) route: Option<Route>,
     pub(crate) state: DeliveryState,
     pub(crate) reason: Option<Reason>,
@@ -81,6 +95,14 @@ impl NotificationRow {
     /// What every later claim must exceed: also the last page's epoch, or its own pages would be refused.
     pub(crate) fn epoch_floor(&self) -> Epoch {
         self.settled.max(self.paged)
+    }
+
+    /// Ends its fan-out.
+    pub(crate) fn finish(&mut self, state: NotificationState, reason: Option<Reason>, now: Timestamp) {
+        assert!(self.state.is_open() && !state.is_open(), "a fan-out {} may not become {state}", self.state);
+        self.state = state;
+        self.reason = reason;
+        self.finished_at = Some(now);
     }
 
     /// Past its expiry, gives the time to live again from now.
@@ -109,6 +131,19 @@ impl DeliveryRow {
         self.finished_at = Some(now);
     }
 
+    /// Whose it is, where it is a user's who was not erased.
+    pub(crate) fn user(&self) -> Option<&UserId> {
+        self.recipient.as_ref().and_then(Recipient::user)
+    }
+
+    /// The channel that it goes out through; `None` where there is no device.
+    pub(crate) fn channel(&self) -> Option<ChannelKind> {
+        match &self.route.as_ref()?.way {
+            Way::Channel { channel, .. } => Some(*channel),
+            Way::FanOut => None,
+        }
+    }
+
     pub(crate) fn finish_for(&mut self, reason: Reason, now: Timestamp) {
         self.finish(reason.state(), Some(reason), now);
     }
@@ -122,7 +157,9 @@ impl State {
             deliveries: BTreeMap::new(),
             devices: Devices::default(),
             answers: BTreeMap::new(),
+            apps: AppName::new("default").map(|name| (name, AppId::DEFAULT)).into_iter().collect(),
             keys: BTreeMap::new(),
+            redrives: BTreeMap::new(),
             pauses: BTreeMap::new(),
         }
     }
@@ -130,8 +167,8 @@ impl State {
     /// The device that a delivery is for, if it is (still) registered.
     pub(crate) fn device_of(&self, row: &DeliveryRow) -> Option<&Device> {
         match &row.recipient {
-            Recipient::Device { user, device } => self.devices.get(row.app, user, device),
-            Recipient::Literal(_) | Recipient::NoDevice { .. } => None,
+            Some(Recipient::Device { user, device }) => self.devices.get(row.app, user, device),
+            Some(Recipient::Literal(_) | Recipient::NoDevice { .. }) | None => None,
         }
     }
 
@@ -187,7 +224,7 @@ impl State {
     pub(crate) fn selects(&self, selection: &Selection, row: &DeliveryRow, now: Timestamp) -> bool {
         match selection {
             Selection::Notification(app, id) => row.app == *app && row.notification == *id,
-            Selection::User(app, user) => row.app == *app && row.recipient.user() == Some(user),
+            Selection::User(app, user) => row.app == *app && row.user() == Some(user),
             Selection::Delivery(app, id) => row.app == *app && row.id == *id,
             Selection::PastExpiry => self.expiry_of(row) <= now,
             Selection::App(app) => row.app == *app,

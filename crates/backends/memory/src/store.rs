@@ -8,12 +8,18 @@ use pabal_core::chance::Chance;
 use pabal_core::clock::{Clock, Timestamp};
 use pabal_core::delivery::{DeliveryState, Reason};
 use pabal_core::device::{Device, Registration};
-use pabal_core::ids::{AppId, DeliveryId, DeviceId, ItemId, NotificationId, StoreId, UserId};
+use pabal_core::ids::{
+    AppId, AppName, DeliveryId, DeviceId, ItemId, KeyId, NotificationId, RedriveId, StoreId, UserId,
+};
 use pabal_core::route::Route;
-use pabal_core::seam::store::{AttemptView, DeliveryView, KeyRecord, NotificationView, Pause};
+use pabal_core::seam::store::{
+    App, AttemptView, DeadLetter, DeliveryFilter, DeliveryView, Erased, KeyRecord, MarkFilter, MarkedAt,
+    NewRedrive, NotificationFilter, NotificationView, Pause, Prune, Pruned, Purged, RedriveJob, StoreSize,
+};
 use pabal_core::seam::{
-    Acceptance, Answer, Cursor, Directory, Ending, History, Keys, Lease, Loaded, OpenItem, PageMade, Pauses,
-    QueueItem, Recorded, Records, Selection, Settlement,
+    Acceptance, Answer, Apps, Cursor, DeadFilter, DeadLetters, Directory, Ending, Erasure, History, Keys,
+    Lease, Listed, Loaded, OpenItem, PageMade, Pauses, QueueItem, Recorded, Records, Reopened, Retention,
+    Selection, Settlement,
 };
 
 use crate::rows::State;
@@ -89,12 +95,13 @@ impl Records for MemoryStore {
 
     async fn reopen(
         &self,
-        selection: &Selection,
+        app: AppId,
+        filter: &DeadFilter,
         after: Option<ItemId>,
         max: usize,
-    ) -> Result<Vec<QueueItem>> {
+    ) -> Result<Reopened> {
         let (mut state, now) = self.begin();
-        Ok(state.reopen(selection, after, max, now))
+        Ok(state.reopen(app, filter, after, max, now))
     }
 
     async fn scan_open(
@@ -142,6 +149,45 @@ impl Directory for MemoryStore {
     async fn delete_device(&self, app: AppId, user: &UserId, device: &DeviceId) -> Result<bool> {
         Ok(self.lock().devices.remove(app, user, device).is_some())
     }
+
+    async fn marked_devices(
+        &self,
+        app: AppId,
+        filter: &MarkFilter,
+        after: Option<&MarkedAt>,
+        max: usize,
+    ) -> Result<Listed<Device, MarkedAt>> {
+        Ok(self.lock().devices.marked(app, filter, after, max))
+    }
+
+    async fn restore_devices(&self, app: AppId, devices: &[(UserId, DeviceId)]) -> Result<u64> {
+        let mut state = self.lock();
+        let restored = |(user, device): &&(UserId, DeviceId)| state.devices.restore(app, user, device);
+        Ok(devices.iter().filter(restored).count() as u64)
+    }
+
+    async fn restore_marked(&self, app: AppId, filter: &MarkFilter, max: usize) -> Result<u64> {
+        Ok(self.lock().devices.restore_marked(app, filter, max))
+    }
+}
+
+#[async_trait]
+impl Erasure for MemoryStore {
+    async fn erase_user(&self, app: AppId, user: &UserId, _after: Option<String>) -> Result<Erased> {
+        Ok(self.lock().erase_user(app, user))
+    }
+}
+
+#[async_trait]
+impl Retention for MemoryStore {
+    async fn prune(&self, prune: &Prune) -> Result<Pruned> {
+        let (mut state, now) = self.begin();
+        Ok(state.prune(prune, now))
+    }
+
+    async fn size(&self) -> Result<StoreSize> {
+        Ok(StoreSize { used_bytes: self.lock().used_bytes(), disk_free_bytes: None })
+    }
 }
 
 #[async_trait]
@@ -167,17 +213,124 @@ impl History for MemoryStore {
     async fn totals(&self, app: AppId) -> Result<Vec<(DeliveryState, Option<Reason>, u64)>> {
         Ok(self.lock().totals(app))
     }
+
+    async fn list_notifications(
+        &self,
+        app: AppId,
+        filter: &NotificationFilter,
+        before: Option<NotificationId>,
+        max: usize,
+    ) -> Result<Listed<NotificationView, NotificationId>> {
+        Ok(self.lock().list_notifications(app, filter, before, max))
+    }
+
+    async fn list_deliveries(
+        &self,
+        app: AppId,
+        filter: &DeliveryFilter,
+        before: Option<DeliveryId>,
+        max: usize,
+    ) -> Result<Listed<DeliveryView, DeliveryId>> {
+        Ok(self.lock().list_deliveries(app, filter, before, max))
+    }
+}
+
+#[async_trait]
+impl DeadLetters for MemoryStore {
+    async fn list_dead(
+        &self,
+        app: AppId,
+        filter: &DeadFilter,
+        before: Option<ItemId>,
+        max: usize,
+    ) -> Result<Listed<DeadLetter, ItemId>> {
+        Ok(self.lock().list_dead(app, filter, before, max))
+    }
+
+    async fn purge_dead(
+        &self,
+        app: AppId,
+        filter: &DeadFilter,
+        after: Option<ItemId>,
+        max: usize,
+    ) -> Result<Purged> {
+        let (mut state, now) = self.begin();
+        Ok(state.purge_dead(app, filter, after, max, now))
+    }
+
+    async fn put_redrive(&self, new: &NewRedrive) -> Result<RedriveJob> {
+        let (mut state, now) = self.begin();
+        state.put_redrive(new, now)
+    }
+
+    async fn redrive(&self, app: AppId, id: RedriveId) -> Result<Option<RedriveJob>> {
+        Ok(self.lock().redrive_job(app, id))
+    }
+
+    async fn list_redrives(
+        &self,
+        app: AppId,
+        before: Option<RedriveId>,
+        max: usize,
+    ) -> Result<Listed<RedriveJob, RedriveId>> {
+        Ok(self.lock().list_redrives(app, before, max))
+    }
+
+    async fn running_redrives(&self) -> Result<Vec<RedriveJob>> {
+        Ok(self.lock().running_redrives().cloned().collect())
+    }
+
+    async fn advance_redrive(&self, id: RedriveId, reopened: u64, next: Option<ItemId>) -> Result<bool> {
+        let (mut state, now) = self.begin();
+        Ok(state.advance_redrive(id, reopened, next, now))
+    }
+
+    async fn stop_redrive(&self, app: AppId, id: RedriveId) -> Result<Option<RedriveJob>> {
+        let (mut state, now) = self.begin();
+        Ok(state.stop_redrive(app, id, now))
+    }
+}
+
+#[async_trait]
+impl Apps for MemoryStore {
+    async fn put_app(&self, name: &AppName) -> Result<Option<App>> {
+        self.lock().put_app(name)
+    }
+
+    async fn apps(&self) -> Result<Vec<App>> {
+        let state = self.lock();
+        Ok(state.apps.iter().map(|(name, id)| App { id: *id, name: name.clone() }).collect())
+    }
 }
 
 #[async_trait]
 impl Keys for MemoryStore {
     async fn put_key(&self, key: &KeyRecord) -> Result<()> {
-        self.lock().keys.insert(key.hash, key.clone());
-        Ok(())
+        self.lock().put_key(key)
     }
 
     async fn key(&self, hash: &[u8; 32]) -> Result<Option<KeyRecord>> {
-        Ok(self.lock().keys.get(hash).cloned())
+        Ok(self.lock().keys.values().find(|key| key.hash == *hash).cloned())
+    }
+
+    async fn list_keys(
+        &self,
+        app: AppId,
+        with_revoked: bool,
+        before: Option<KeyId>,
+        max: usize,
+    ) -> Result<Listed<KeyRecord, KeyId>> {
+        Ok(self.lock().list_keys(app, with_revoked, before, max))
+    }
+
+    async fn revoke_key(&self, app: AppId, id: KeyId) -> Result<Option<KeyRecord>> {
+        let (mut state, now) = self.begin();
+        Ok(state.revoke_key(app, id, now))
+    }
+
+    async fn touch_keys(&self, used: &[(KeyId, Timestamp)]) -> Result<()> {
+        self.lock().touch_keys(used);
+        Ok(())
     }
 
     async fn keys(&self) -> Result<u64> {

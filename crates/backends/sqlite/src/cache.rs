@@ -49,6 +49,13 @@ impl MessageCache {
         self.generations().keep(id, kept);
     }
 
+    /// Forgets one, whose message is no longer what it was: the person it was for is to be forgotten.
+    pub(crate) fn evict(&self, id: NotificationId) {
+        let mut generations = self.generations();
+        generations.young.remove(&id);
+        generations.old.remove(&id);
+    }
+
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         let generations = self.generations();

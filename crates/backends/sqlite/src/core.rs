@@ -40,10 +40,15 @@ enum Transaction {
 impl Core {
     /// A core over a migrated database.
     pub(crate) fn new(connection: Connection, clock: Arc<dyn Clock>) -> Self {
-        connection.set_prepared_statement_cache_capacity(128);
+        connection.set_prepared_statement_cache_capacity(256);
         let transaction = Mutex::new(Transaction::None);
         let (routes, messages) = (RouteNumbers::default(), MessageCache::default());
         Self { connection: Mutex::new(connection), transaction, clock, routes, messages }
+    }
+
+    /// What time is read from.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
     }
 
     /// Runs statements inside whatever transaction is open. Where that has ended early they don't run at all, for each

@@ -1,5 +1,9 @@
 //! What happened, as the API reads it. A notification's counts and an app's totals come from counters that are moved
-//! with the states they count; nothing is scanned for them.
+//! with the states they count; nothing is scanned for them. Lists are in `lists`.
+
+pub(crate) mod lists;
+
+pub(crate) use lists::{list_deliveries, list_notifications};
 
 use std::sync::Arc;
 
@@ -15,6 +19,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::errors::{corrupt, from_sqlite};
 use crate::reads::at_one_moment;
+use crate::recipients::{ERASED, KeptRecipients};
 use crate::rows::{notification_state_of, state_of, target_of, unsigned, word};
 
 /// The counters come last, in the order of [`DeliveryState::ALL`].
@@ -46,6 +51,9 @@ const DELIVERIES: &str =
 
 const ATTEMPTS: &str = "SELECT number, at, outcome, status, code, detail, latency_ms FROM attempts
     WHERE delivery = ?1 ORDER BY number";
+
+const LAST_ATTEMPT: &str = "SELECT number, at, outcome, status, code, detail, latency_ms FROM attempts
+    WHERE delivery = ?1 ORDER BY number DESC LIMIT 1";
 
 const TOTALS: &str = "SELECT state, reason, count FROM totals WHERE app = ?1 AND count > 0";
 
@@ -89,17 +97,36 @@ pub(crate) fn delivery(
     at_one_moment(connection, "delivery", || delivery_now(connection, app, id))
 }
 
+/// One delivery of an app, without its attempts.
+pub(crate) fn delivery_view(
+    connection: &Connection,
+    app: AppId,
+    id: DeliveryId,
+) -> Result<Option<DeliveryView>> {
+    stored(connection, app, id)?.map(Stored::view).transpose()
+}
+
+/// The last attempt of a delivery that was not delivered at once.
+pub(crate) fn last_attempt(connection: &Connection, id: DeliveryId) -> Result<Option<AttemptView>> {
+    let found = connection
+        .prepare_cached(LAST_ATTEMPT)
+        .and_then(|mut find| find.query_row([id.as_bytes()], StoredAttempt::read).optional());
+    found.map_err(|error| from_sqlite("delivery", error))?.map(StoredAttempt::view).transpose()
+}
+
+fn stored(connection: &Connection, app: AppId, id: DeliveryId) -> Result<Option<Stored>> {
+    let found = connection
+        .prepare_cached(DELIVERY)
+        .and_then(|mut find| find.query_row(params![id.as_bytes(), app.0], Stored::read).optional());
+    found.map_err(|error| from_sqlite("delivery", error))
+}
+
 fn delivery_now(
     connection: &Connection,
     app: AppId,
     id: DeliveryId,
 ) -> Result<Option<(DeliveryView, Vec<AttemptView>)>> {
-    let found = connection
-        .prepare_cached(DELIVERY)
-        .and_then(|mut find| find.query_row(params![id.as_bytes(), app.0], Stored::read).optional());
-    let Some(mut stored) = found.map_err(|error| from_sqlite("delivery", error))? else {
-        return Ok(None);
-    };
+    let Some(mut stored) = stored(connection, app, id)? else { return Ok(None) };
     let mut timeline = Vec::new();
     timeline.extend(stored.first.take().map(StoredAttempt::view).transpose()?);
     timeline.extend(attempts(connection, id)?);
@@ -175,7 +202,7 @@ impl StoredNotification {
             notification: Notification {
                 id,
                 app,
-                recipients: serde_json::from_str(&self.recipients).map_err(unreadable("recipients"))?,
+                recipients: KeptRecipients::read("notification", &self.recipients)?.all(),
                 message: serde_json::from_str(&self.message).map(Arc::new).map_err(unreadable("message"))?,
                 lane: word(&self.lane)?,
                 channels: channels.transpose().map_err(unreadable("channels"))?,
@@ -239,7 +266,7 @@ impl Stored {
         Ok(DeliveryView {
             id: DeliveryId::from_bytes(self.id),
             notification: NotificationId::from_bytes(self.notification),
-            recipient: recipient(self.user, self.device, self.target_kind, self.target)?,
+            recipient: recipient((self.user, self.device), self.target_kind.zip(self.target))?,
             route: self.route.as_deref().map(word).transpose()?,
             state,
             reason: self.reason.as_deref().map(word).transpose()?,
@@ -251,17 +278,18 @@ impl Stored {
     }
 }
 
+/// Whom a delivery is for; `None` where the person was erased, whose place is empty.
 fn recipient(
-    user: Option<String>,
-    device: Option<String>,
-    target_kind: Option<i64>,
-    target: Option<String>,
-) -> Result<Recipient> {
-    let target: Option<Target> =
-        target_kind.zip(target).map(|(kind, address)| target_of(kind, address)).transpose()?;
+    (user, device): (Option<String>, Option<String>),
+    literal: Option<(i64, String)>,
+) -> Result<Option<Recipient>> {
+    if user.as_deref() == Some(ERASED) {
+        return Ok(None);
+    }
+    let target: Option<Target> = literal.map(|(kind, address)| target_of(kind, address)).transpose()?;
     let user = user.as_deref().map(word).transpose()?;
     let device = device.as_deref().map(word).transpose()?;
-    Recipient::from_parts(user, device, target).map_err(|invalid| corrupt("delivery", invalid))
+    Recipient::from_parts(user, device, target).map(Some).map_err(|invalid| corrupt("delivery", invalid))
 }
 
 /// The columns of an attempt, not yet checked.

@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use pabal_core::Result;
 use pabal_core::clock::Timestamp;
 use pabal_core::delivery::Reason;
-use pabal_core::ids::ItemId;
+use pabal_core::ids::{AppId, ItemId};
 use pabal_core::seam::{
-    Acceptance, Accepted, Binding, Claim, Claimed, EndSummary, Generation, Lease, Leased, Ledger, Page,
-    Paged, Queue, QueueItem, QueueSettle, Reconciled, Redriven, Removed, RouteCount, Scan, Selection, Settle,
-    SettledItem, Settlement,
+    Acceptance, Accepted, Binding, Claim, Claimed, DeadFilter, EndSummary, Generation, Lease, Leased, Ledger,
+    Page, Paged, Queue, QueueItem, QueueSettle, Reconciled, Redriven, Removed, RouteCount, Scan, Selection,
+    Settle, SettledItem, Settlement,
 };
 use pabal_core::steps::{self, complete_now};
 
@@ -65,9 +65,15 @@ impl Ledger for SqliteLedger {
         call(&*self.port, end).await
     }
 
-    async fn redrive(&self, selection: Selection, after: Option<ItemId>, max: usize) -> Result<Redriven> {
+    async fn redrive(
+        &self,
+        app: AppId,
+        filter: DeadFilter,
+        after: Option<ItemId>,
+        max: usize,
+    ) -> Result<Redriven> {
         let redrive = move |core: &crate::core::Core| {
-            complete_now("redrive", steps::redrive(core, core, &selection, after, max))
+            complete_now("redrive", steps::redrive(core, core, app, &filter, after, max))
         };
         call(&*self.port, redrive).await
     }

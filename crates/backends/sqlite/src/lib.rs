@@ -7,7 +7,7 @@
 //! ```text
 //!   SqliteLedger ┐                    ┌ queue.rs     (Queue)
 //!   SqliteQueue  ├─► Port ─► Core ───►┤ records/     (Records)
-//!   SqliteStore  ┘    │               └ devices, history, keys, pauses
+//!   SqliteStore  ┘    │               └ devices, marks, history, dead, apps, keys, pauses
 //!                     ├ WriterThread: group commit
 //!                     └ Inline: the simulator calls the core itself, and crashes it around commits
 //! ```
@@ -15,26 +15,34 @@
 //! What it refuses: a second process on the same file (several nodes need PostgreSQL or MariaDB), a schema newer than
 //! this program, a file that is no Pabal database.
 
+mod apps;
+mod backup;
 mod cache;
 mod clock;
 mod config;
 mod core;
+mod dead;
 mod devices;
 mod errors;
 mod history;
 mod keys;
 mod ledger;
+mod marks;
 mod open;
 mod pauses;
 mod port;
 mod queue;
 mod reads;
+mod recipients;
 mod records;
 mod rows;
 mod schema;
+mod size;
 mod store;
 mod tx;
+mod walk;
 
+pub use backup::{Backup, CopyProgress, LOG_GROWTH_BYTES_MAX, back_up, schema_of};
 pub use clock::AnchoredClock;
 pub use config::SqliteConfig;
 pub use ledger::{SqliteLedger, SqliteQueue};

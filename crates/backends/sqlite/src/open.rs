@@ -34,6 +34,8 @@ pub struct Sqlite {
     core: Arc<Core>,
     port: Arc<dyn Port>,
     reads: Reads,
+    /// `None` in memory.
+    file: Option<Arc<Path>>,
 }
 
 /// The lock on a database file: held as long as the writer lives, freed by the system when the process dies.
@@ -58,7 +60,7 @@ impl Sqlite {
         let core = Arc::new(opened.map_err(|error| at(path, error))?);
         let port = Arc::new(Locked { writer: WriterThread::start(Arc::clone(&core))?, _lock: lock });
         let reads = Reads::Pool(Arc::new(Pool::open(path, config.readers).map_err(|error| at(path, error))?));
-        Ok(Self { core, port, reads })
+        Ok(Self { core, port, reads, file: Some(Arc::from(path.as_path())) })
     }
 
     /// A database in memory, for simulators: each job runs at once on the caller's task, and `hook` decides around each
@@ -74,7 +76,7 @@ impl Sqlite {
         let connection = Connection::open_in_memory().map_err(|error| from_sqlite("open", error))?;
         let core = Arc::new(prepare(connection, clock, &*chance)?);
         let port = Arc::new(Inline { core: Arc::clone(&core), hook });
-        Ok(Self { reads: Reads::Inline(Arc::clone(&core)), core, port })
+        Ok(Self { reads: Reads::Inline(Arc::clone(&core)), core, port, file: None })
     }
 
     /// What a new process does with a database that an earlier one left: rolls back what was not committed, forgets
@@ -96,7 +98,12 @@ impl Sqlite {
 
     /// The store alone, for a queue elsewhere too.
     pub fn store(&self) -> SqliteStore {
-        SqliteStore { port: Arc::clone(&self.port), reads: self.reads.clone() }
+        SqliteStore {
+            port: Arc::clone(&self.port),
+            reads: self.reads.clone(),
+            clock: self.core.clock(),
+            file: self.file.clone(),
+        }
     }
 
     /// The queue alone.

@@ -33,6 +33,8 @@ struct Entry {
     id: [u8; 16],
     fan_out: bool,
     due_at: i64,
+    /// When it fell due, whatever leases came and ended since.
+    fell_due_at: i64,
     epoch: i64,
     abandoned: u32,
 }
@@ -58,7 +60,7 @@ impl Moves {
 
 impl Tx<'_> {
     fn ripe(&self, place: i64, route: i64, max: usize) -> Result<Vec<Entry>> {
-        let ripe = "SELECT id, fan_out, due_at, epoch, abandoned FROM queue \
+        let ripe = "SELECT id, fan_out, due_at, fell_due_at, epoch, abandoned FROM queue \
                     WHERE place = ?1 AND route = ?2 AND due_at <= ?3 ORDER BY due_at, id LIMIT ?4";
         let max = signed(max as u64);
         self.all("claim", ripe, params![place, route, self.now.as_ms(), max], |row| {
@@ -66,8 +68,9 @@ impl Tx<'_> {
                 id: row.get(0)?,
                 fan_out: row.get(1)?,
                 due_at: row.get(2)?,
-                epoch: row.get(3)?,
-                abandoned: row.get(4)?,
+                fell_due_at: row.get(3)?,
+                epoch: row.get(4)?,
+                abandoned: row.get(5)?,
             })
         })
     }
@@ -101,6 +104,7 @@ impl Tx<'_> {
             epoch,
             until,
             abandoned: entry.abandoned,
+            late_ms: Timestamp::from_ms(entry.fell_due_at).ms_until(self.now),
         })
     }
 
@@ -190,7 +194,8 @@ impl Tx<'_> {
             Then::Retry { in_ms, route } => {
                 let next = self.routes.number(self.connection, route)?;
                 let due = self.now.plus_ms(signed(*in_ms)).as_ms();
-                let retry = "UPDATE queue SET place = ?1, route = ?2, due_at = ?3, worker = NULL, abandoned = 0 WHERE id = ?4";
+                let retry = "UPDATE queue SET place = ?1, route = ?2, due_at = ?3, fell_due_at = ?3, worker = NULL, abandoned = 0 \
+                             WHERE id = ?4";
                 self.run("settle", retry, params![WAITING, next, due, settle.lease.id.as_bytes()])?;
                 moves.add(number, -1);
                 moves.add(next, 1);
@@ -234,8 +239,8 @@ impl Tx<'_> {
     }
 
     fn enqueue_one(&self, item: &QueueItem, moves: &mut Moves) -> Result<()> {
-        let enqueue = "INSERT INTO queue (place, route, due_at, id, fan_out, epoch, worker, abandoned, due_before) \
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, 0, ?3) ON CONFLICT (id) DO NOTHING";
+        let enqueue = "INSERT INTO queue (place, route, due_at, id, fan_out, epoch, worker, abandoned, due_before, \
+                       fell_due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, 0, ?3, ?3) ON CONFLICT (id) DO NOTHING";
         let number = self.routes.number(self.connection, &item.route)?;
         let due = self.now.plus_ms(signed(item.due_in_ms)).as_ms();
         let fan_out = matches!(item.id, ItemId::FanOut(_));
@@ -271,16 +276,36 @@ impl Tx<'_> {
 
     fn counts(&self) -> Result<Vec<RouteCount>> {
         let entries = "SELECT route, entries FROM queue_counts WHERE entries > 0 ORDER BY route";
-        // A walk over the leases that have not ended, of which there are no more than permits.
-        let leased = "SELECT count(*) FROM queue WHERE place = ?1 AND route = ?2 AND due_at > ?3";
         let rows: Vec<(i64, i64)> = self.all("counts", entries, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let count = |(number, entries): (i64, i64)| {
-            let route = self.routes.route(self.connection, number)?;
-            let values = params![LEASED, number, self.now.as_ms()];
-            let leased: Option<i64> = self.first("counts", leased, values, |row| row.get(0))?;
-            Ok(RouteCount { route, entries: unsigned(entries), leased: unsigned(leased.unwrap_or(0)) })
+            Ok(RouteCount {
+                route: self.routes.route(self.connection, number)?,
+                entries: unsigned(entries),
+                leased: self.leased_on(number)?,
+                oldest_due_ms: self.oldest_due_ms(number)?,
+            })
         };
         rows.into_iter().map(count).collect()
+    }
+
+    /// A walk over the leases that have not ended, of which there are no more than permits.
+    fn leased_on(&self, route: i64) -> Result<u64> {
+        let leased = "SELECT count(*) FROM queue WHERE place = ?1 AND route = ?2 AND due_at > ?3";
+        let values = params![LEASED, route, self.now.as_ms()];
+        Ok(self.first("counts", leased, values, |row| row.get(0))?.map_or(0, unsigned))
+    }
+
+    /// A look at the first entry of each place; a lease that has ended waits like the others.
+    fn oldest_due_ms(&self, route: i64) -> Result<Option<u64>> {
+        let first = "SELECT fell_due_at FROM queue WHERE place = ?1 AND route = ?2 AND due_at <= ?3 \
+                     ORDER BY due_at LIMIT 1";
+        let mut oldest = None;
+        for place in [WAITING, LEASED, SUSPECT] {
+            let values = params![place, route, self.now.as_ms()];
+            let due: Option<i64> = self.first("counts", first, values, |row| row.get(0))?;
+            oldest = oldest.max(due.map(|due| Timestamp::from_ms(due).ms_until(self.now)));
+        }
+        Ok(oldest)
     }
 }
 

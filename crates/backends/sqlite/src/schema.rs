@@ -8,7 +8,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::errors::from_sqlite;
 
 /// The migrations, by number, beginning with 1.
-const MIGRATIONS: [&str; 1] = [include_str!("../schema/0001_first.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../schema/0001_first.sql"), include_str!("../schema/0002_service.sql")];
 
 /// What marks a file as a database of ours: "paba" as a number.
 const APPLICATION_ID: i32 = 0x7061_6261;

@@ -1,29 +1,41 @@
-//! The store's handle: each call is one job of the core, answered after its commit, or one read beside it.
+//! The store's handle: each call is one job of the core, answered after its commit, or one read beside it. Where much has
+//! to be looked at before little is written, the looking is done beside the writer, and what was found is looked at again
+//! where it is written. What a service needs beside its deliveries is in `service`.
 
+#[cfg(test)]
+mod plans;
+mod service;
+
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pabal_core::clock::Timestamp;
+use pabal_core::clock::{Clock, Timestamp};
 use pabal_core::delivery::{DeliveryState, Reason};
 use pabal_core::device::{Device, Registration};
 use pabal_core::ids::{AppId, DeliveryId, DeviceId, ItemId, NotificationId, StoreId, UserId};
-use pabal_core::route::Route;
-use pabal_core::seam::store::{AttemptView, DeliveryView, KeyRecord, NotificationView, Pause};
+use pabal_core::seam::store::{
+    AttemptView, DeliveryFilter, DeliveryView, MarkFilter, MarkedAt, NotificationFilter, NotificationView,
+};
 use pabal_core::seam::{
-    Acceptance, Answer, Cursor, Directory, Ending, History, Keys, Lease, Loaded, OpenItem, PageMade, Pauses,
-    QueueItem, Recorded, Records, Selection, Settlement,
+    Acceptance, Answer, Cursor, DeadFilter, Directory, Ending, History, Lease, Listed, Loaded, OpenItem,
+    PageMade, QueueItem, Recorded, Records, Reopened, Selection, Settlement,
 };
 use pabal_core::{Result, steps};
+use rusqlite::Connection;
 
 use crate::port::{Port, call};
 use crate::reads::Reads;
-use crate::{devices, history, keys, pauses};
+use crate::{devices, history, marks};
 
 /// The store of a database. Clones share it.
 #[derive(Clone)]
 pub struct SqliteStore {
     pub(crate) port: Arc<dyn Port>,
     pub(crate) reads: Reads,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Where the database lies; `None` in memory.
+    pub(crate) file: Option<Arc<Path>>,
 }
 
 #[async_trait]
@@ -73,12 +85,13 @@ impl Records for SqliteStore {
 
     async fn reopen(
         &self,
-        selection: &Selection,
+        app: AppId,
+        filter: &DeadFilter,
         after: Option<ItemId>,
         max: usize,
-    ) -> Result<Vec<QueueItem>> {
-        let selection = selection.clone();
-        call(&*self.port, move |core| steps::complete_now("reopen", core.reopen(&selection, after, max)))
+    ) -> Result<Reopened> {
+        let filter = filter.clone();
+        call(&*self.port, move |core| steps::complete_now("reopen", core.reopen(app, &filter, after, max)))
             .await
     }
 
@@ -130,6 +143,42 @@ impl Directory for SqliteStore {
         let (user, device) = (user.clone(), device.clone());
         call(&*self.port, move |core| core.with(|tx| devices::delete_device(tx, app, &user, &device))).await
     }
+
+    async fn marked_devices(
+        &self,
+        app: AppId,
+        filter: &MarkFilter,
+        after: Option<&MarkedAt>,
+        max: usize,
+    ) -> Result<Listed<Device, MarkedAt>> {
+        let (filter, after) = (filter.clone(), after.cloned());
+        self.reads
+            .read("marked_devices", move |connection| {
+                marks::marked_devices(connection, app, &filter, after.as_ref(), max)
+            })
+            .await
+    }
+
+    async fn restore_devices(&self, app: AppId, devices: &[(UserId, DeviceId)]) -> Result<u64> {
+        let devices = devices.to_vec();
+        call(&*self.port, move |core| core.with(|tx| marks::restore(tx, app, &devices))).await
+    }
+
+    async fn restore_marked(&self, app: AppId, filter: &MarkFilter, max: usize) -> Result<u64> {
+        let (mut devices, mut after) = (Vec::new(), None);
+        while devices.len() < max {
+            let (filter, missing) = (filter.clone(), max - devices.len());
+            let find =
+                move |connection: &Connection| marks::find_marked(connection, app, &filter, after, missing);
+            let page = self.reads.read("restore_marked", find).await?;
+            devices.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        self.restore_devices(app, &devices).await
+    }
 }
 
 #[async_trait]
@@ -157,39 +206,35 @@ impl History for SqliteStore {
     async fn totals(&self, app: AppId) -> Result<Vec<(DeliveryState, Option<Reason>, u64)>> {
         self.reads.read("totals", move |connection| history::totals(connection, app)).await
     }
-}
 
-#[async_trait]
-impl Keys for SqliteStore {
-    async fn put_key(&self, key: &KeyRecord) -> Result<()> {
-        let key = key.clone();
-        call(&*self.port, move |core| core.with(|tx| keys::put_key(tx, &key))).await
+    async fn list_notifications(
+        &self,
+        app: AppId,
+        filter: &NotificationFilter,
+        before: Option<NotificationId>,
+        max: usize,
+    ) -> Result<Listed<NotificationView, NotificationId>> {
+        let filter = filter.clone();
+        self.reads
+            .read("list_notifications", move |connection| {
+                history::list_notifications(connection, app, &filter, before, max)
+            })
+            .await
     }
 
-    async fn key(&self, hash: &[u8; 32]) -> Result<Option<KeyRecord>> {
-        let hash = *hash;
-        self.reads.read("key", move |connection| keys::key(connection, &hash)).await
-    }
-
-    async fn keys(&self) -> Result<u64> {
-        self.reads.read("keys", keys::keys).await
-    }
-}
-
-#[async_trait]
-impl Pauses for SqliteStore {
-    async fn put_pause(&self, pause: &Pause) -> Result<()> {
-        let pause = pause.clone();
-        call(&*self.port, move |core| core.with(|tx| pauses::put_pause(tx, &pause))).await
-    }
-
-    async fn clear_pause(&self, route: &Route) -> Result<bool> {
-        let route = route.clone();
-        call(&*self.port, move |core| core.with(|tx| pauses::clear_pause(tx, &route))).await
-    }
-
-    async fn pauses(&self) -> Result<Vec<Pause>> {
-        self.reads.read("pauses", pauses::pauses).await
+    async fn list_deliveries(
+        &self,
+        app: AppId,
+        filter: &DeliveryFilter,
+        before: Option<DeliveryId>,
+        max: usize,
+    ) -> Result<Listed<DeliveryView, DeliveryId>> {
+        let filter = filter.clone();
+        self.reads
+            .read("list_deliveries", move |connection| {
+                history::list_deliveries(connection, app, &filter, before, max)
+            })
+            .await
     }
 }
 
@@ -201,6 +246,7 @@ pub(crate) mod testing {
 
     use crate::cache::MessageCache;
     use crate::rows::RouteNumbers;
+    use crate::schema;
     use crate::tx::Tx;
 
     pub(crate) struct Db {
@@ -215,7 +261,7 @@ pub(crate) mod testing {
         }
 
         pub(crate) fn over(connection: Connection) -> Self {
-            connection.execute_batch(include_str!("../schema/0001_first.sql")).unwrap();
+            schema::migrate(&connection, Timestamp::from_ms(1), [7; 16]).unwrap();
             Self { connection, routes: RouteNumbers::default(), messages: MessageCache::default() }
         }
 

@@ -71,7 +71,9 @@ pub(crate) fn classify(answer: &Answer, target: &Target, now: Timestamp) -> Repo
 fn accepted(answer: &Answer, said: &Said, target: &Target) -> Report {
     let name = serde_json::from_slice::<Value>(&answer.body).ok();
     match name.as_ref().and_then(|body| body["name"].as_str()) {
-        Some(name) => Report::of(Outcome::Delivered).with_status(answer.status).with_detail(name),
+        Some(name) => {
+            Report::of(Outcome::Delivered).with_status(answer.status).with_detail(scrubbed(name, target))
+        }
         None => Report::of(Outcome::Unknown)
             .with_status(answer.status)
             .with_detail(format!("success without the message's name: {}", scrubbed(&said.message, target))),

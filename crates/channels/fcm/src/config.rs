@@ -15,6 +15,7 @@ use pabal_core::route::Credential;
 use rustls_pki_types::CertificateDer;
 
 use crate::account::ServiceAccount;
+use crate::proxy::ProxyConfig;
 
 /// Where Google takes messages.
 const GOOGLE_ENDPOINT: &str = "https://fcm.googleapis.com";
@@ -51,9 +52,12 @@ pub struct FcmConfig {
     /// Streams that are assumed of a server before it has said how many it takes, and given to one that names no
     /// limit. FCM's own limit is 100; beyond it, it closes the connection.
     pub streams_assumed: usize,
-    /// How long a connection may take to be made, from the name's look-up to the end of the TLS handshake, and then
-    /// the server to greet.
+    /// How long a connection may take to be made, from the name's look-up to the end of the TLS handshake, a proxy on
+    /// the way included, and then the server to greet.
     pub connect_timeout: Duration,
+    /// The proxy that connections to other machines go through; `None` for none. What the environment has to say about
+    /// proxies is the server's to read.
+    pub proxy: Option<ProxyConfig>,
     /// Addresses for names, instead of asking the resolver. The server must still prove the name. For tests.
     pub resolve: BTreeMap<String, SocketAddr>,
 }
@@ -66,6 +70,7 @@ impl Default for FcmConfig {
             connections_per_project: 4,
             streams_assumed: 100,
             connect_timeout: Duration::from_secs(5),
+            proxy: None,
             resolve: BTreeMap::new(),
         }
     }
@@ -81,16 +86,25 @@ impl FcmConfig {
 
     /// Where each project will send, and where it gets its tokens: what `config check` prints.
     pub fn describe(&self) -> Vec<ProjectDescription> {
-        self.projects
-            .iter()
-            .map(|(name, project)| ProjectDescription {
+        let describe = |(name, project): (&Credential, &ProjectConfig)| {
+            let account = &project.service_account;
+            let token_server = Endpoint::of_uri(account.token_uri(), "token_uri").ok();
+            ProjectDescription {
                 name: name.clone(),
-                project_id: project.service_account.project_id().to_owned(),
-                client_email: project.service_account.client_email().to_owned(),
-                sends_to: project.endpoint().send_uri(project.service_account.project_id()),
-                tokens_from: project.service_account.token_uri().to_string(),
-            })
-            .collect()
+                project_id: account.project_id().to_owned(),
+                client_email: account.client_email().to_owned(),
+                sends_to: project.endpoint().send_uri(account.project_id()),
+                sends_through: self.proxy_to(&project.endpoint()).map(ToString::to_string),
+                tokens_from: account.token_uri().to_string(),
+                tokens_through: token_server.and_then(|to| self.proxy_to(&to).map(ToString::to_string)),
+            }
+        };
+        self.projects.iter().map(describe).collect()
+    }
+
+    /// The proxy on the way to `to`.
+    pub(crate) fn proxy_to(&self, to: &Endpoint) -> Option<&ProxyConfig> {
+        self.proxy.as_ref().filter(|proxy| proxy.serves(to))
     }
 
     /// Checks the numbers; projects and endpoints were checked when they were made.
@@ -146,14 +160,26 @@ pub struct ProjectDescription {
     pub client_email: String,
     /// The URL of each message.
     pub sends_to: String,
+    /// The proxy on the way there, without its password.
+    pub sends_through: Option<String>,
     /// The URL that gives access tokens.
     pub tokens_from: String,
+    /// The proxy on the way there, without its password.
+    pub tokens_through: Option<String>,
 }
 
 impl fmt::Display for ProjectDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, client_email, sends_to, tokens_from, .. } = self;
-        write!(f, "{name}: sends to {sends_to} as {client_email}, with tokens from {tokens_from}")
+        let through = |proxy: &Option<String>| match proxy {
+            Some(proxy) => format!(" through proxy {proxy}"),
+            None => String::new(),
+        };
+        let (sends_through, tokens_through) = (through(&self.sends_through), through(&self.tokens_through));
+        write!(
+            f,
+            "{name}: sends to {sends_to}{sends_through} as {client_email}, with tokens from {tokens_from}{tokens_through}"
+        )
     }
 }
 
@@ -204,6 +230,20 @@ impl Endpoint {
             None => 80,
         };
         Ok(Self { tls, host: host.to_owned(), port, base: format!("{scheme}://{authority}") })
+    }
+
+    /// Whether it is on this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        is_loopback(&self.host)
+    }
+
+    /// Host and port, as CONNECT names them.
+    pub(crate) fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 
     /// The URL of messages of a project.

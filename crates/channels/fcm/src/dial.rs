@@ -1,4 +1,5 @@
-//! Making connections: look up the name, connect, and prove the server's name by TLS.
+//! Making connections: look up the name, connect, through a proxy if there is one on the way, and prove the server's
+//! name by TLS.
 //!
 //! The public roots are compiled in (`webpki-roots`), so that a bare container can verify Google; an extra CA adds to
 //! them. Nothing is sent before all of this is done, so whatever fails here was surely not sent.
@@ -17,6 +18,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::config::{ConfigError, Endpoint, FcmConfig};
+use crate::proxy::ProxyConfig;
 
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 4;
@@ -57,6 +59,7 @@ impl DialError {
 pub(crate) struct Dialer {
     http1: TlsConnector,
     http2: TlsConnector,
+    proxy: Option<ProxyConfig>,
     resolve: BTreeMap<String, SocketAddr>,
     connect_timeout: Duration,
 }
@@ -69,6 +72,7 @@ impl Dialer {
         Ok(Self {
             http1: connector(&roots, Protocol::Http1)?,
             http2: connector(&roots, Protocol::Http2)?,
+            proxy: config.proxy.clone(),
             resolve: config.resolve.clone(),
             connect_timeout: config.connect_timeout,
         })
@@ -81,18 +85,32 @@ impl Dialer {
 
     /// A connection that is ready to be spoken on.
     pub(crate) async fn dial(&self, to: &Endpoint, protocol: Protocol) -> Result<Box<dyn Wire>, DialError> {
-        match timeout(self.connect_timeout, self.connect(to, protocol)).await {
+        let proxy = self.proxy.as_ref().filter(|proxy| proxy.serves(to));
+        let through = proxy.map(|proxy| format!(" through proxy {proxy}")).unwrap_or_default();
+        match timeout(self.connect_timeout, self.connect(to, proxy, protocol)).await {
             Ok(Ok(wire)) => Ok(wire),
-            Ok(Err(error)) => Err(DialError::new(format!("no connection to {to}: {error}"))),
+            Ok(Err(error)) => Err(DialError::new(format!("no connection to {to}{through}: {error}"))),
             Err(_) => {
                 let ms = self.connect_timeout.as_millis();
-                Err(DialError::new(format!("no connection to {to}: none within {ms} ms")))
+                Err(DialError::new(format!("no connection to {to}{through}: none within {ms} ms")))
             }
         }
     }
 
-    async fn connect(&self, to: &Endpoint, protocol: Protocol) -> io::Result<Box<dyn Wire>> {
-        let tcp = self.connect_tcp(to).await?;
+    async fn connect(
+        &self,
+        to: &Endpoint,
+        proxy: Option<&ProxyConfig>,
+        protocol: Protocol,
+    ) -> io::Result<Box<dyn Wire>> {
+        let tcp = match proxy {
+            None => self.connect_tcp(&to.host, to.port).await?,
+            Some(proxy) => {
+                let mut tcp = self.connect_tcp(proxy.host(), proxy.port()).await?;
+                proxy.tunnel(&mut tcp, to).await?;
+                tcp
+            }
+        };
         tcp.set_nodelay(true)?;
         if !to.tls {
             return Ok(Box::new(tcp));
@@ -111,8 +129,8 @@ impl Dialer {
 
     /// The first address that answers. Each gets its share of the time, so that one that swallows everything does
     /// not use it all up.
-    async fn connect_tcp(&self, to: &Endpoint) -> io::Result<TcpStream> {
-        let addresses = self.addresses(to).await?;
+    async fn connect_tcp(&self, host: &str, port: u16) -> io::Result<TcpStream> {
+        let addresses = self.addresses(host, port).await?;
         let share = self.connect_timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in addresses {
@@ -125,11 +143,11 @@ impl Dialer {
         Err(last)
     }
 
-    async fn addresses(&self, to: &Endpoint) -> io::Result<Vec<SocketAddr>> {
-        if let Some(address) = self.resolve.get(&to.host) {
+    async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Some(address) = self.resolve.get(host) {
             return Ok(vec![*address]);
         }
-        let found = tokio::net::lookup_host((to.host.as_str(), to.port)).await?;
+        let found = tokio::net::lookup_host((host, port)).await?;
         Ok(found.take(ADDRESSES_MAX).collect())
     }
 }

@@ -10,11 +10,12 @@ use std::time::Duration;
 use pabal_core::clock::{Clock, Timestamp};
 use pabal_core::delivery::Reason;
 use pabal_core::device::{Registration, Target};
-use pabal_core::ids::{IdempotencyKey, NotificationId};
+use pabal_core::ids::{IdempotencyKey, NotificationId, RedriveId};
 use pabal_core::message::Message;
 use pabal_core::notification::{Notification, Recipients};
 use pabal_core::route::ChannelKind;
-use pabal_core::seam::{Acceptance, Answer, Idempotency, Selection};
+use pabal_core::seam::store::NewRedrive;
+use pabal_core::seam::{Acceptance, Answer, DeadFilter, Idempotency, Selection};
 use pabal_core::steps::complete_now;
 use pabal_core::{Error, Result};
 use pabal_engine::Engine;
@@ -76,7 +77,7 @@ impl Client {
             Event::CancelOne(order) => self.cancel_one(order).await,
             Event::CancelUser(user) => self.cancel(Selection::User(APP, names::user(user))).await,
             Event::RedriveOrder(order) => self.redrive_order(order).await,
-            Event::RedriveAll => self.redrive(Selection::App(APP)).await,
+            Event::RedriveAll => self.redrive_all(),
             Event::Put { user, device, new, old_is_gone } => {
                 if old_is_gone && let Some(old) = self.address_of(user, device) {
                     self.world.goes(old.address());
@@ -181,12 +182,27 @@ impl Client {
 
     async fn redrive_order(&self, order: usize) {
         if let Some(id) = self.world.witness(|witness| witness.book.accepted_as(order)) {
-            self.redrive(Selection::Notification(APP, id)).await;
+            self.redrive(DeadFilter::of_notification(id)).await;
         }
     }
 
-    async fn redrive(&self, selection: Selection) {
-        let redriven = self.ask(|engine| async move { engine.redrive(selection, None, 100).await }).await;
+    /// Asks for a job, as the API does: it is kept in the store, and whichever process runs then works on it.
+    fn redrive_all(&self) {
+        let (random, rate_per_s) = self.world.draw(|dice| (dice.bits(), dice.within(1..=200)));
+        let mut bytes = [0; 10];
+        bytes[..8].copy_from_slice(&random.to_be_bytes());
+        let id = RedriveId::new(self.world.store_clock.now(), bytes);
+        let rate_per_s = u32::try_from(rate_per_s).unwrap_or(1);
+        let new = NewRedrive { id, app: APP, filter: DeadFilter::all(), rate_per_s };
+        let put = complete_now("put_redrive", self.servers.store().put_redrive(&new));
+        self.must(put.map(drop));
+        for running in self.nodes.iter().filter_map(|node| node.running()) {
+            running.engine.redrives_changed();
+        }
+    }
+
+    async fn redrive(&self, filter: DeadFilter) {
+        let redriven = self.ask(|engine| async move { engine.redrive(APP, filter, None, 100).await }).await;
         if let Some(Ok(redriven)) = redriven {
             self.world.log(|| format!("redrove {}", redriven.reopened.len()));
         }

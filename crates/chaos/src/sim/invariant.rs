@@ -79,6 +79,8 @@ invariants! {
     NothingIsSentExpired = "nothing_is_sent_expired", "L11, C10",
     /// An `Idempotency-Key` accepts once, and its replays answer the same.
     ReplaysAcceptOnce = "replays_accept_once", "L2, L3",
+    /// A redrive job comes to its end, over crashes, and stays done.
+    RedriveJobsEnd = "redrive_jobs_end", "U2, U4",
     /// What is in flight stays within the permits.
     PermitsAreBounded = "permits_are_bounded", "",
     /// A route whose credential is refused sends nothing but a probe now and then.

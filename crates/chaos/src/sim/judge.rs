@@ -6,6 +6,7 @@ use pabal_core::delivery::{DeliveryState, Reason, Recipient};
 use pabal_core::device::MarkKind;
 use pabal_core::ids::{DeliveryId, DeviceId, ItemId, NotificationId, UserId};
 use pabal_core::notification::NotificationState;
+use pabal_core::seam::store::RedriveState;
 use pabal_core::steps::complete_now;
 
 use super::eyes::{APP, Eyes};
@@ -25,6 +26,7 @@ pub(crate) fn judge(world: &World, eyes: &Eyes) {
     }
     eyes.recount();
     judge_devices(world, eyes);
+    judge_redrives(world, eyes);
     world.witness(|witness| {
         for (id, offer) in offered {
             judge_offer(witness, id, offer);
@@ -164,6 +166,20 @@ fn judge_keys(witness: &mut Witness) {
             format!("one key accepted {kept} notifications")
         });
     }
+}
+
+/// Each job that was asked for is done.
+fn judge_redrives(world: &World, eyes: &Eyes) {
+    let jobs = complete_now("observe", eyes.store.list_redrives(APP, None, 1000));
+    let states: Vec<RedriveState> =
+        jobs.map(|jobs| jobs.items.iter().map(|job| job.state).collect()).unwrap_or_default();
+    world.witness(|witness| {
+        for state in states {
+            witness.tally.check(Invariant::RedriveJobsEnd, state == RedriveState::Done, || {
+                format!("a redrive job is {state} in the end")
+            });
+        }
+    });
 }
 
 /// A device is marked as the provider's word about its present address would have it.

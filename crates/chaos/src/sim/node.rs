@@ -95,6 +95,8 @@ impl Node {
         let parts = Parts {
             ledger: self.servers.ledger(gate),
             pauses: self.servers.pauses(gate),
+            dead_letters: self.servers.upkeep(gate),
+            retention: self.servers.upkeep(gate),
             channels: BTreeMap::from([(ChannelKind::Fcm, channel)]),
             clock: self.world.node_clock.clone(),
             chance: Arc::new(SeededChance::from_seed(seed)),

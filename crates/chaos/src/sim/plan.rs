@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use pabal_core::backoff::Backoff;
 use pabal_core::verdict::RetryPolicy;
-use pabal_engine::EngineConfig;
+use pabal_engine::{EngineConfig, RetentionPolicy};
 
 use super::dice::Dice;
 use super::script::Script;
@@ -186,6 +186,10 @@ fn draw_engine(dice: &mut Dice) -> EngineConfig {
         reconcile_every_ms: dice.within(1000..=4000),
         reconcile_batch_max: dice.count(2..=20),
         expire_every_ms: dice.within(1000..=5000),
+        redrive_poll_ms: dice.within(500..=3000),
+        prune_every_ms: dice.within(5000..=20_000),
+        // Longer than any world: what the witness follows stays.
+        retention: RetentionPolicy::default(),
         retry: BTreeMap::new(),
         retry_default,
     }

@@ -17,6 +17,7 @@ use super::layers::ledger::LedgerLayer;
 use super::layers::pauses::PausesLayer;
 use super::layers::queue::QueueLayer;
 use super::layers::records::RecordsLayer;
+use super::layers::upkeep::UpkeepLayer;
 use super::plan::{LedgerKind, stream};
 use super::planted::Plant;
 use super::world::World;
@@ -135,6 +136,11 @@ impl Servers {
     }
 
     /// The pauses as a process reaches them.
+    /// Redrive jobs and retention as a process reaches them.
+    pub(crate) fn upkeep(&self, gate: &Arc<Gate>) -> Arc<UpkeepLayer> {
+        Arc::new(UpkeepLayer { inner: Arc::clone(&self.store), gate: Arc::clone(gate) })
+    }
+
     pub(crate) fn pauses(&self, gate: &Arc<Gate>) -> Arc<dyn Pauses> {
         let inner: Arc<dyn Pauses> = Arc::clone(&self.store) as Arc<dyn Pauses>;
         Arc::new(PausesLayer { inner, gate: Arc::clone(gate) })
@@ -168,7 +174,9 @@ impl Servers {
 
     /// Whether there is any open work.
     pub(crate) fn has_open_work(&self) -> Result<bool> {
-        Ok(!complete_now("scan_open", self.store.scan_open(None, None, 1))?.is_empty())
+        let open = complete_now("scan_open", self.store.scan_open(None, None, 1))?;
+        let redrives = complete_now("running_redrives", self.store.running_redrives())?;
+        Ok(!open.is_empty() || !redrives.is_empty())
     }
 }
 

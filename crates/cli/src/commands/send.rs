@@ -1,14 +1,21 @@
-//! `pabal send`: one notification through a running server.
+//! `pabal send`: one notification through a running server, or a file of them.
 
+mod batches;
+mod file;
+mod lines;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use self::file::FileArgs;
 use crate::client::{Connection, ServerArgs};
+use crate::output::Output;
 
-/// Send a notification through a running server.
+/// Send a notification through a running server, or a file of them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -51,6 +58,8 @@ pub(crate) struct Args {
     /// Makes a repeat safe: the same key and content are accepted once.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    #[command(flatten)]
+    file: FileArgs,
 }
 
 /// For whom: one of these.
@@ -75,7 +84,27 @@ struct To {
     /// A condition over FCM's own topics.
     #[arg(long, value_name = "CONDITION")]
     to_fcm_condition: Option<String>,
+    /// Many notifications from a file, or - for standard input: one JSON object to a line, or one JSON array of them,
+    /// each as the API takes it, with its own idempotency_key if it has one.
+    #[arg(long, value_name = "FILE", value_parser = file::path, conflicts_with_all = OPTIONS_OF_ONE)]
+    file: Option<PathBuf>,
 }
+
+/// What is said of one notification on the command line, and of each in a file there.
+const OPTIONS_OF_ONE: [&str; 12] = [
+    "title",
+    "body",
+    "data",
+    "image",
+    "link",
+    "lane",
+    "ttl",
+    "send_at",
+    "collapse_key",
+    "project",
+    "validate_only",
+    "idempotency_key",
+];
 
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -84,17 +113,22 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
-pub(crate) async fn run(args: Args, json: bool) -> Result<ExitCode> {
+pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode> {
+    if let Some(path) = &args.to.file {
+        return file::run(path, &args.file, &args.server, output).await;
+    }
+    args.file.refuse_without_file()?;
     let body = args.request();
     let mut connection = Connection::open(&args.server).await?;
     let key = args.idempotency_key.as_deref();
     let answer = connection.call(Method::POST, "/v1/notifications", Some(&body), key).await?;
     let replayed = answer.headers.contains_key("idempotency-replayed");
     let accepted = answer.expect_success()?;
-    if json {
-        println!("{accepted}");
-        return Ok(ExitCode::SUCCESS);
-    }
+    output.answer(&accepted, |accepted| as_text(accepted, replayed, &args.server))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_text(accepted: &Value, replayed: bool, server: &ServerArgs) -> String {
     let id = accepted["id"].as_str().unwrap_or_default();
     let deliveries = match accepted["deliveries"].as_u64() {
         Some(1) => "1 delivery".to_owned(),
@@ -102,11 +136,8 @@ pub(crate) async fn run(args: Args, json: bool) -> Result<ExitCode> {
         None => "recipients are resolved when it is due".to_owned(),
     };
     let before = if replayed { " before, nothing is sent again" } else { "" };
-    println!(
-        "Accepted{before}: {id} ({deliveries})\nSee what comes of it: pabal status{} {id}",
-        args.server.as_option()
-    );
-    Ok(ExitCode::SUCCESS)
+    let server = server.as_option();
+    format!("Accepted{before}: {id} ({deliveries})\nSee what comes of it: pabal status{server} {id}")
 }
 
 impl Args {

@@ -6,12 +6,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
+use pabal_server::config::{LogFormat, LogSection};
 use pabal_server::{Config, Running, Server, StartError};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::signals::Signals;
+use crate::output::Output;
+use crate::signals::{Hangups, Signals};
 use crate::{demo, logging};
 
 /// What a configuration file is usually called. It is never read unasked.
@@ -30,22 +32,72 @@ pub(crate) struct Args {
     /// ./pabal-demo.
     #[arg(long)]
     demo: bool,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
-pub(crate) async fn run(args: Args, json: bool) -> Result<ExitCode> {
-    if args.demo {
-        return demo::run(json).await;
+/// What is logged, and how.
+#[derive(Debug, Default, clap::Args)]
+struct LogArgs {
+    /// What is logged, on standard error: a level, or a filter as info,pabal_engine=debug. Wins over PABAL_LOG_LEVEL
+    /// and the file.
+    #[arg(long, value_name = "FILTER", value_parser = log_level, conflicts_with = "demo")]
+    log_level: Option<String>,
+    /// The form of a log line: text for people, json for collectors. Wins over PABAL_LOG_FORMAT and the file.
+    #[arg(long, value_name = "FORMAT", conflicts_with = "demo")]
+    log_format: Option<LogForm>,
+}
+
+/// The form of a log line, on the command line.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum LogForm {
+    Text,
+    Json,
+}
+
+impl LogArgs {
+    /// Lays what the command line says over what is configured.
+    fn lay_over(self, log: &mut LogSection) {
+        if let Some(level) = self.log_level {
+            log.level = level;
+        }
+        match self.log_format {
+            Some(LogForm::Text) => log.format = LogFormat::Text,
+            Some(LogForm::Json) => log.format = LogFormat::Json,
+            None => {}
+        }
     }
-    let config = load(args.config.as_deref(), json)?;
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    let section = LogSection { level: text.to_owned(), ..LogSection::default() };
+    section.filter().map(|_| text.to_owned()).map_err(|misfit| misfit.to_string())
+}
+
+pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode> {
+    if args.demo {
+        return demo::run(output.is_json()).await;
+    }
+    let mut config = load(args.config.as_deref(), output)?;
+    args.log.lay_over(&mut config.log);
     logging::start(&config.log)?;
     let key_from = config.api_key.is_some().then(key_origin);
     let running = Server::start(config).await.map_err(|error| explained(&error))?;
     let mut signals = Signals::listen()?;
-    greet(&running, key_from, json);
-    let broken = tokio::select! {
-        biased;
-        asked = signals.stop_asked() => asked.map(|()| false)?,
-        () = running.broken() => true,
+    // Without TLS there is nothing to read anew, and a terminal that is closed ends the server, as ever. Before the
+    // greeting: whoever has read it may send one.
+    let mut hangups = if running.is_secured() { Hangups::listen()? } else { Hangups::none() };
+    if let Err(error) = greet(&running, key_from, output) {
+        // Nobody reads it: no reason not to serve.
+        tracing::warn!(%error, "the greeting could not be printed");
+    }
+    let broken = loop {
+        tokio::select! {
+            biased;
+            asked = signals.stop_asked() => break asked.map(|()| false)?,
+            () = running.broken() => break true,
+            () = hangups.next() => running.reload(),
+        }
     };
     signals.end_at_the_next();
     if broken {
@@ -67,9 +119,9 @@ pub(crate) async fn run(args: Args, json: bool) -> Result<ExitCode> {
 }
 
 /// The configuration of a file and the environment.
-pub(crate) fn load(file: Option<&Path>, json: bool) -> Result<Config, Failure> {
-    if !json && file.is_none() && Path::new(USUAL_FILE).exists() {
-        eprintln!("pabal: there is a {USUAL_FILE} here, and it is not read: add --config {USUAL_FILE}");
+pub(crate) fn load(file: Option<&Path>, output: Output) -> Result<Config, Failure> {
+    if file.is_none() && Path::new(USUAL_FILE).exists() {
+        output.note(&format!("there is a {USUAL_FILE} here, and it is not read: add --config {USUAL_FILE}"));
     }
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -103,22 +155,23 @@ fn key_origin() -> &'static str {
         .unwrap_or("api_key in the configuration file")
 }
 
-fn greet(running: &Running, key_from: Option<&str>, json: bool) {
-    let url = format!("http://{}", running.address());
+fn greet(running: &Running, key_from: Option<&str>, output: Output) -> Result<()> {
+    let url = running.url();
     let first_key = running.first_key().map(|key| key.expose_secret().to_owned());
-    if json {
-        println!("{}", json!({ "url": url, "first_key": first_key, "admin_key_from": key_from }));
-        return;
-    }
-    println!("Pabal listens on {url}");
-    for project in running.projects() {
-        println!("Project {} sends to {} as {}", project.name, project.sends_to, project.client_email);
-    }
-    if let Some(origin) = key_from {
-        println!("Admin key: from {origin}");
-    }
-    if let Some(key) = first_key {
-        println!("\nThis is the first admin key. It is shown this once and kept nowhere:\n\n    {key}\n");
-        println!("Use it as  export PABAL_API_KEY={key}");
-    }
+    let greeting = json!({ "url": url, "first_key": first_key, "admin_key_from": key_from });
+    output.answer(&greeting, |_| {
+        let mut text = format!("Pabal listens on {url}\n");
+        for project in running.projects() {
+            let (name, to, as_whom) = (&project.name, &project.sends_to, &project.client_email);
+            text += &format!("Project {name} sends to {to} as {as_whom}\n");
+        }
+        if let Some(origin) = key_from {
+            text += &format!("Admin key: from {origin}\n");
+        }
+        if let Some(key) = first_key {
+            text += "\nThis is the first admin key. It is shown this once and kept nowhere:\n\n";
+            text += &format!("    {key}\n\nUse it as  export PABAL_API_KEY={key}\n");
+        }
+        text
+    })
 }

@@ -1,20 +1,28 @@
-//! `pabal status`: whether a server is ready; how a notification stands; a delivery, attempt by attempt.
+//! `pabal status`: whether a server is ready; how a notification stands; a delivery, attempt by attempt. It can wait
+//! until there is nothing more to wait for.
+
+mod waiting;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use http::{Method, StatusCode};
-use pabal_core::ids::NotificationId;
 use serde_json::Value;
 
+use super::deliveries::delivery_text;
 use crate::client::{Answer, Connection, ServerArgs};
 use crate::failure::Failure;
+use crate::fields::{id, items, recipients, text};
+use crate::output::{Output, Table, plain};
 
-/// Characters of a token, FID, topic or condition that are shown.
-const ADDRESS_CHARS_SHOWN: usize = 40;
+/// The states of a delivery that is to be attempted yet.
+const OPEN_STATES: [&str; 2] = ["scheduled", "retrying"];
 
-/// What an id looks like.
-const EXAMPLE_ID: &str = "0192f0c1-2345-7abc-8def-0123456789ab";
+const STILL_OPEN: &str = "it has not ended";
+
+/// The longest that `--timeout` takes: a day.
+const WAIT_S_MAX: u64 = 24 * 60 * 60;
 
 /// Show whether a server is ready, or how a notification or a delivery stands.
 #[derive(Debug, clap::Args)]
@@ -22,143 +30,121 @@ pub(crate) struct Args {
     #[command(flatten)]
     server: ServerArgs,
     /// The id of a notification or of a delivery.
+    #[arg(value_parser = id)]
     id: Option<String>,
+    /// Wait until the server is ready, or until the notification or delivery has ended, however it does.
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait at most. What has not come by then ends it with code 4.
+    #[arg(long, value_name = "SECONDS", requires = "wait", default_value = "60")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=WAIT_S_MAX))]
+    timeout: u64,
 }
 
-pub(crate) async fn run(args: Args, json: bool) -> Result<ExitCode> {
-    let mut connection = Connection::open(&args.server).await?;
-    let Some(id) = &args.id else { return readiness(&mut connection, json).await };
-    let is_plain = id.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-    if !is_plain || id.parse::<NotificationId>().is_err() {
-        return Err(Failure::Usage(format!(
-            "'{id}' is no id: one reads like {EXAMPLE_ID}, as 'pabal send' prints it"
-        ))
-        .into());
-    }
-    let notification = get(&mut connection, &format!("/v1/notifications/{id}")).await?;
-    let (body, print): (Value, fn(&Value)) = if notification.status == StatusCode::NOT_FOUND {
-        let delivery = get(&mut connection, &format!("/v1/deliveries/{id}")).await?;
-        if delivery.status == StatusCode::NOT_FOUND {
-            let problem = format!("this server has no notification and no delivery {id} for this key's app");
-            return Err(Failure::NotFound(problem).into());
-        }
-        (delivery.expect_success()?, print_delivery)
+/// What a server answered.
+struct Shown {
+    body: Value,
+    as_text: fn(&Value) -> String,
+    /// What is still to come, which a waiter waits for.
+    pending: Option<&'static str>,
+}
+
+pub(crate) async fn run(args: Args, output: Output) -> Result<ExitCode> {
+    let look = async || look(&args.server, args.id.as_deref()).await;
+    let shown = if args.wait {
+        waiting::until_nothing_is_pending(look, Duration::from_secs(args.timeout)).await?
     } else {
-        (notification.expect_success()?, print_notification)
+        look().await?
     };
-    if json {
-        println!("{body}");
-    } else {
-        print(&body);
+    output.answer(&shown.body, shown.as_text)?;
+    match shown.pending {
+        Some(pending) if args.wait => {
+            Err(Failure::Unavailable(format!("{pending} after {} s", args.timeout)).into())
+        }
+        Some(pending) if args.id.is_none() => Err(Failure::Unavailable(pending.to_owned()).into()),
+        _ => Ok(ExitCode::SUCCESS),
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Looks once.
+async fn look(server: &ServerArgs, id: Option<&str>) -> Result<Shown> {
+    let mut connection = Connection::open(server).await?;
+    let Some(id) = id else { return readiness(&mut connection).await };
+    let notification = get(&mut connection, &format!("/v1/notifications/{id}")).await?;
+    if notification.status != StatusCode::NOT_FOUND {
+        let body = notification.expect_success()?;
+        let pending = is_notification_open(&body).then_some(STILL_OPEN);
+        return Ok(Shown { body, as_text: notification_text, pending });
+    }
+    let delivery = get(&mut connection, &format!("/v1/deliveries/{id}")).await?;
+    if delivery.status == StatusCode::NOT_FOUND {
+        let problem = format!("this server has no notification and no delivery {id} for this key's app");
+        return Err(Failure::NotFound(problem).into());
+    }
+    let body = delivery.expect_success()?;
+    let pending = is_open(text(&body, "state")).then_some(STILL_OPEN);
+    Ok(Shown { body, as_text: delivery_text, pending })
 }
 
 async fn get(connection: &mut Connection, path: &str) -> Result<Answer> {
     connection.call(Method::GET, path, None, None).await
 }
 
-async fn readiness(connection: &mut Connection, json: bool) -> Result<ExitCode> {
+async fn readiness(connection: &mut Connection) -> Result<Shown> {
     let answer = get(connection, "/readyz").await?;
-    let (is_ready, body) = (answer.status.is_success(), answer.body);
-    if json {
-        println!("{body}");
-    } else {
-        let paused = body["paused_routes"].as_u64().unwrap_or_default();
-        let plural = if paused == 1 { "" } else { "s" };
-        println!("{}: {} in flight, {paused} route{plural} paused", text(&body, "status"), body["in_flight"]);
-        for reason in body["reasons"].as_array().into_iter().flatten() {
-            println!("  {}", reason.as_str().unwrap_or_default());
-        }
-    }
-    if is_ready {
-        return Ok(ExitCode::SUCCESS);
-    }
-    Err(Failure::Unavailable("the server is not ready".to_owned()).into())
+    let pending = (!answer.status.is_success()).then_some("the server is not ready");
+    Ok(Shown { body: answer.body, as_text: readiness_text, pending })
 }
 
-fn print_notification(body: &Value) {
-    println!("notification {}  {}", text(body, "id"), text(body, "state"));
-    println!("  to       {}", recipients(&body["to"]));
-    println!("  lane     {}", text(body, "lane"));
-    println!("  accepted {}", text(body, "created_at"));
+/// Whether a notification is not yet made into deliveries, or one of these has not ended.
+fn is_notification_open(body: &Value) -> bool {
+    let has_open = |state: &str| body["counts"][state].as_u64().is_some_and(|count| count > 0);
+    matches!(text(body, "state"), "scheduled" | "expanding") || OPEN_STATES.into_iter().any(has_open)
+}
+
+fn is_open(state: &str) -> bool {
+    OPEN_STATES.contains(&state)
+}
+
+fn readiness_text(body: &Value) -> String {
+    let paused = body["paused_routes"].as_u64().unwrap_or_default();
+    let plural = if paused == 1 { "" } else { "s" };
+    let status = text(body, "status");
+    let mut lines = vec![format!("{status}: {} in flight, {paused} route{plural} paused", body["in_flight"])];
+    let reasons = body["reasons"].as_array().into_iter().flatten();
+    lines.extend(reasons.map(|reason| format!("  {}", plain(reason.as_str().unwrap_or_default()))));
+    lines.join("\n")
+}
+
+fn notification_text(body: &Value) -> String {
+    let mut lines = vec![
+        format!("notification {}  {}", text(body, "id"), text(body, "state")),
+        format!("  to       {}", recipients(&body["to"])),
+        format!("  lane     {}", text(body, "lane")),
+        format!("  accepted {}", text(body, "created_at")),
+    ];
     if !body["send_at"].is_null() {
-        println!("  send at  {}", text(body, "send_at"));
+        lines.push(format!("  send at  {}", text(body, "send_at")));
     }
-    println!("  expires  {}", text(body, "expires_at"));
-    for (state, count) in body["counts"].as_object().into_iter().flatten() {
-        println!("  {state:<14} {count}");
-    }
-    let deliveries = body["deliveries"].as_array().map(Vec::as_slice).unwrap_or_default();
-    for delivery in deliveries {
-        println!("  delivery {}  {}", text(delivery, "id"), summary(delivery));
-        println!("           to {}", recipients(&delivery["to"]));
-        if let Some(paused) = delivery["paused"].as_str() {
-            println!("           paused: {paused}");
-        }
-    }
+    lines.push(format!("  expires  {}", text(body, "expires_at")));
+    let counts = body["counts"].as_object().into_iter().flatten();
+    lines.extend(counts.map(|(state, count)| format!("  {state:<14} {count}")));
+    lines.push(format!("\n{}", delivery_table(body)));
     if !body["next_cursor"].is_null() {
-        println!("  … and more: the API pages them with ?cursor={}", text(body, "next_cursor"));
+        let id = text(body, "id");
+        lines.push(format!("  … and more: pabal deliveries list --notification {id} --all"));
     }
+    lines.join("\n")
 }
 
-fn print_delivery(body: &Value) {
-    println!("delivery {}  {}", text(body, "id"), summary(body));
-    println!("  of notification {}", text(body, "notification"));
-    println!("  to {}", recipients(&body["to"]));
-    if let Some(channel) = body["channel"].as_str() {
-        println!("  by {channel}, project {}, {}", text(body, "project"), text(body, "platform"));
+fn delivery_table(body: &Value) -> Table {
+    let mut table = Table::new(&["delivery", "to", "state", "attempts", "why"]);
+    for delivery in items(body, "deliveries") {
+        let paused = delivery["paused"].as_str().map(|paused| format!("paused: {paused}"));
+        let attempts = delivery["attempts"].as_u64().unwrap_or_default().to_string();
+        let why = paused.unwrap_or_else(|| text(delivery, "reason").to_owned());
+        let (id, state) = (text(delivery, "id"), text(delivery, "state"));
+        table.row([id, &recipients(&delivery["to"]), state, &attempts, &why]);
     }
-    println!("  made {}", text(body, "created_at"));
-    for attempt in body["timeline"].as_array().into_iter().flatten() {
-        let status = attempt["status"].as_u64().map(|status| format!(" {status}")).unwrap_or_default();
-        let code = attempt["code"].as_str().map(|code| format!(" {code}")).unwrap_or_default();
-        println!(
-            "  {:>3}. {}  {:<18}{status}{code}  {} ms",
-            attempt["number"],
-            text(attempt, "at"),
-            text(attempt, "outcome"),
-            attempt["latency_ms"],
-        );
-        if let Some(detail) = attempt["detail"].as_str() {
-            println!("       {detail}");
-        }
-    }
-    if let Some(paused) = body["paused"].as_str() {
-        println!("  paused: {paused}");
-    }
-    if !body["next_attempt_at"].is_null() {
-        println!("  next attempt {}", text(body, "next_attempt_at"));
-    }
-}
-
-/// For whom, in a few words. A token is an address of a person: its beginning is enough to know it again.
-fn recipients(to: &Value) -> String {
-    if let Some(users) = to["users"].as_array() {
-        return format!("{} users", users.len());
-    }
-    let device = to.get("device").filter(|device| device.is_object()).unwrap_or(to);
-    match (device["user"].as_str(), device["device"].as_str()) {
-        (Some(user), Some(device)) => return format!("user {user}, device {device}"),
-        (Some(user), None) => return format!("user {user}"),
-        _ => {}
-    }
-    let Some((kind, address)) = to.as_object().and_then(|fields| fields.iter().next()) else {
-        return String::new();
-    };
-    let address = address.as_str().unwrap_or_default();
-    let begin: String = address.chars().take(ADDRESS_CHARS_SHOWN).collect();
-    let rest = if begin.len() < address.len() { "…" } else { "" };
-    format!("{kind} {begin}{rest}")
-}
-
-fn summary(delivery: &Value) -> String {
-    let reason = delivery["reason"].as_str().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let attempts = delivery["attempts"].as_u64().unwrap_or_default();
-    let plural = if attempts == 1 { "" } else { "s" };
-    format!("{}{reason} after {attempts} attempt{plural}", text(delivery, "state"))
-}
-
-fn text<'a>(body: &'a Value, key: &str) -> &'a str {
-    body[key].as_str().unwrap_or_default()
+    table
 }

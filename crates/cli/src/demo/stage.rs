@@ -38,6 +38,7 @@ impl Stage {
         let server = ServerArgs {
             url: format!("http://{}", running.address()),
             api_key: Some(key.expose_secret().to_owned()),
+            ca: None,
         };
         Ok(Self { emulator, running, server, on_another_port })
     }

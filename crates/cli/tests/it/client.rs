@@ -23,6 +23,7 @@ async fn what_is_sent_can_be_followed() {
     let (code, out, _) = run(&mut served.client(&["status", &id]));
     assert_eq!(code, 0);
     assert!(out.starts_with(&format!("notification {id}  expanded")), "{out}");
+    assert!(out.contains("\nDELIVERY ") && out.contains("  token a-token  "), "{out}");
     let (_, out, _) = run(&mut served.client(&["status", &id, "--json"]));
     let shown: Value = serde_json::from_str(&out).unwrap();
     let delivery = shown["deliveries"][0]["id"].as_str().unwrap();

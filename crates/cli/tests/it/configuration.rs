@@ -76,6 +76,34 @@ async fn what_a_running_server_holds_is_a_note_and_no_problem() {
     assert!(out.contains("note    a running server holds ") && out.contains("pabal.db"), "{out}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_through_a_proxy_is_shown_without_its_password() {
+    let installation = Installation::make().await;
+    let account = installation.emulator.service_account_with("demo", "https://oauth2.googleapis.com/token");
+    std::fs::write(installation.folder.path().join("google.json"), account.to_string()).unwrap();
+    installation.configure("[fcm.projects.real]\nservice_account = 'google.json'");
+    let check = |variables: &[(&str, &str)]| {
+        let mut command = pabal(&["config", "check", "--config", &installation.config()]);
+        run(command.env("PABAL_LISTEN", "127.0.0.1:0").envs(variables.iter().copied()))
+    };
+    let environment = ("HTTPS_PROXY", "http://ann:secret@proxy.lan:3128");
+    let (code, out, _) = check(&[environment]);
+    assert_eq!((code, out.matches(" through proxy http://…@proxy.lan:3128\n").count()), (0, 2), "{out}");
+    let (_, out, _) = check(&[environment, ("NO_PROXY", "oauth2.googleapis.com")]);
+    assert!(out.contains("https://oauth2.googleapis.com/token\n"), "{out}");
+    for ways in [[environment, ("NO_PROXY", "*")], [environment, ("PABAL_FCM_PROXY", "off")]] {
+        let (code, out, _) = check(&ways);
+        assert_eq!((code, out.contains("proxy")), (0, false), "{out}");
+    }
+    let (_, out, _) = check(&[environment, ("PABAL_FCM_PROXY", "http://other:1")]);
+    assert_eq!(out.matches(" through proxy http://other:1\n").count(), 2, "{out}");
+    for (name, named) in [("HTTPS_PROXY", "HTTPS_PROXY"), ("PABAL_FCM_PROXY", "fcm.proxy")] {
+        let (code, out, _) = check(&[(name, "https://ann:secret@proxy.lan:3128")]);
+        assert!(code == 6 && out.contains(&format!("PROBLEM {named}: is an https:// proxy")), "{out}");
+        assert!(!out.contains("secret"), "{out}");
+    }
+}
+
 #[test]
 fn a_missing_file_is_named() {
     let (code, _, error) = run(&mut pabal(&["serve", "--config", "/nowhere/pabal.toml"]));

@@ -11,10 +11,15 @@ use tempfile::TempDir;
 pub(crate) fn pabal(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pabal"));
     command.args(arguments);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PABAL_")) {
+    for (name, _) in std::env::vars().filter(|(name, _)| is_setting(name)) {
         command.env_remove(name);
     }
     command
+}
+
+/// Whether a variable would change what a run does.
+pub(crate) fn is_setting(variable: &str) -> bool {
+    variable.starts_with("PABAL_") || variable.to_lowercase().ends_with("_proxy")
 }
 
 /// What a run ends with: code, standard output, standard error.
@@ -53,7 +58,11 @@ impl Installation {
 
     /// Starts a server; it has said where it listens.
     pub(crate) fn serve(&self) -> Served {
-        let mut command = pabal(&["serve", "--json", "--config", &self.config()]);
+        self.serve_by(pabal(&["serve", "--json", "--config", &self.config()]))
+    }
+
+    /// The same by another command, whose answers are JSON.
+    pub(crate) fn serve_by(&self, mut command: Command) -> Served {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

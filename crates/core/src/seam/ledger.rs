@@ -5,10 +5,11 @@ use async_trait::async_trait;
 
 use super::queue::{Claim, Lease, RouteCount};
 use super::records::{Acceptance, Answer, Content, Cursor, Selection, Settlement};
+use super::store::DeadFilter;
 use crate::clock::Timestamp;
 use crate::delivery::Reason;
 use crate::error::Result;
-use crate::ids::ItemId;
+use crate::ids::{AppId, ItemId};
 use crate::route::Route;
 
 /// Leased work with its content.
@@ -186,8 +187,14 @@ pub trait Ledger: Send + Sync {
         max: usize,
     ) -> Result<EndSummary>;
 
-    /// Makes up to `max` dead items of a selection open again.
-    async fn redrive(&self, selection: Selection, after: Option<ItemId>, max: usize) -> Result<Redriven>;
+    /// Makes up to `max` dead items of an app open again.
+    async fn redrive(
+        &self,
+        app: AppId,
+        filter: DeadFilter,
+        after: Option<ItemId>,
+        max: usize,
+    ) -> Result<Redriven>;
 
     /// One step of holding the queue against the store. Where both are one there is nothing to do.
     async fn reconcile(&self, scan: Scan, max: usize) -> Result<Reconciled>;

@@ -3,8 +3,8 @@
 //! ```text
 //!   engine ──► Ledger ──► Queue   which ids are due when; never content
 //!                    └──► Records the truth of notifications and deliveries  ┐
-//!   server ──► Directory, History, Keys                                      ├ a store is all of these
-//!   engine ──► Pauses                                                        ┘
+//!   server ──► Directory, Erasure, History, DeadLetters, Apps, Keys          ├ a store is all of these
+//!   engine ──► DeadLetters, Retention, Pauses                                ┘
 //!   engine ──► Channel            a way out
 //! ```
 //!
@@ -28,6 +28,9 @@ pub use queue::{
 };
 pub use records::{
     Acceptance, Answer, AttemptRecord, Change, Content, Cursor, DeliveryContent, EndAs, Ending,
-    FanOutContent, Idempotency, Loaded, OpenItem, PageMade, Recorded, Records, Selection, Settlement, Taken,
+    FanOutContent, Idempotency, Loaded, OpenItem, PageMade, Recorded, Records, Reopened, Selection,
+    Settlement, Taken,
 };
-pub use store::{Directory, History, Keys, Pauses, Store};
+pub use store::{
+    Apps, DeadFilter, DeadLetters, Directory, Erasure, History, Keys, Listed, Pauses, Retention, Store,
+};

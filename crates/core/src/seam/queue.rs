@@ -73,6 +73,8 @@ pub struct Lease {
     pub until: Timestamp,
     /// How often a lease of this item ended without a settle or release, since the last of these.
     pub abandoned: u32,
+    /// How long past its due time it was claimed, in milliseconds, by the queue's clock. Shown, and decides nothing.
+    pub late_ms: u64,
 }
 
 /// What a claim asks for.
@@ -164,6 +166,8 @@ pub struct RouteCount {
     pub entries: u64,
     /// Entries under a lease.
     pub leased: u64,
+    /// How long the oldest entry that waits has been due, in milliseconds; `None` where nothing is due.
+    pub oldest_due_ms: Option<u64>,
 }
 
 /// *Which ids are due when.* See docs/specs/queue.md for its numbered rules.

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::queue::{Lease, QueueItem, Then};
+use super::store::DeadFilter;
 use crate::clock::Timestamp;
 use crate::delivery::{DeliveryState, Reason};
 use crate::device::{MarkKind, Target};
@@ -222,7 +223,7 @@ pub enum PageMade {
     Refused(Then),
 }
 
-/// Which open work is to end, or which dead work is to be reopened.
+/// Which open work is to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
     /// One notification's.
@@ -235,6 +236,15 @@ pub enum Selection {
     PastExpiry,
     /// Everything of an app.
     App(AppId),
+}
+
+/// What was opened again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reopened {
+    /// For the queue.
+    pub work: Vec<QueueItem>,
+    /// Where the next step begins; `None` when everything was looked at.
+    pub next: Option<ItemId>,
 }
 
 /// An item of open work, with what a later page of the same listing begins after.
@@ -293,15 +303,16 @@ pub trait Records: Send + Sync {
     /// leased ones. Items that are final meanwhile are left alone. Answers how many were ended.
     async fn end(&self, items: &[Ending], reason: Reason) -> Result<u64>;
 
-    /// Makes up to `max` dead deliveries (and dead notifications) of `selection` open again, after the id `after`,
-    /// with a fresh attempt budget and, past expiry, their time to live again from now. Answers what is to be
-    /// enqueued.
+    /// Makes up to `max` dead deliveries (and dead notifications) of an app open again, in the order of their ids after
+    /// `after`, deliveries first, with a fresh attempt budget and, past expiry, their time to live again from now. Looks
+    /// at [`crate::limits::LIST_SCAN_MAX`] rows at most.
     async fn reopen(
         &self,
-        selection: &Selection,
+        app: AppId,
+        filter: &DeadFilter,
         after: Option<ItemId>,
         max: usize,
-    ) -> Result<Vec<QueueItem>>;
+    ) -> Result<Reopened>;
 
     /// Lists up to `max` items of all open work in the order (due, id), after `after`; with `overdue_by_ms` only
     /// what has been due for longer than that.

@@ -18,6 +18,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     loop {
         match shared.ledger.end(Selection::PastExpiry, Reason::TtlEnded, after, STEP_MAX).await {
             Ok(step) => {
+                shared.metrics.ended_waiting(Reason::TtlEnded, step.ended);
                 if step.ended > 0 {
                     tracing::info!(ended = step.ended, "expired");
                 }

@@ -16,6 +16,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         let mut rebuilding = false;
         match shared.ledger.reconcile(scan.clone(), shared.config.reconcile_batch_max).await {
             Ok(step) => {
+                shared.metrics.repaired(step.repaired);
                 if step.repaired > 0 {
                     tracing::warn!(
                         repaired = step.repaired,

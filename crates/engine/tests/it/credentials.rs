@@ -7,9 +7,11 @@ use std::time::Duration;
 use pabal_core::delivery::DeliveryState;
 use pabal_core::outcome::{CredentialScope, Outcome};
 use pabal_core::route::Platform;
-use pabal_core::seam::Pauses;
+use pabal_core::seam::store::Pause;
+use pabal_core::seam::{Claim, Pauses, Want, Worker};
+use pabal_testkit::clock::START;
 use pabal_testkit::eventually;
-use pabal_testkit::fixtures::to_users;
+use pabal_testkit::fixtures::{android_route, notification_id, to_users};
 
 use crate::stage::{Line, Scripted, Stage, accept, obliging, states};
 
@@ -56,4 +58,27 @@ async fn a_pause_survives_a_restart() {
     engine.drain().await;
     let engine = stage.engine(&obliging()).await;
     assert_eq!(engine.status().pauses.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_held_routes_suspects_one_is_the_probe() {
+    let stage = Stage::new().await;
+    let ledger = stage.one();
+    let batch = (1..=6).map(|n| to_users(&["jun"]).build(notification_id(n))).collect();
+    ledger.accept(batch, None).await.unwrap();
+    // Two processes die over all of them.
+    for _ in 0..2 {
+        let want = Want::Ordinary(vec![(android_route(), 10)]);
+        let claimed = ledger.claim(Claim { want, worker: Worker(99), visibility_ms: 1000 }).await.unwrap();
+        assert_eq!(claimed.work.len(), 6);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    let pause = Pause { route: android_route(), reason: "refused".into(), since: START };
+    stage.store.put_pause(&pause).await.unwrap();
+    let refused = Outcome::CredentialInvalid { scope: CredentialScope::Platform };
+    let channel = Scripted::new(move |_, _| Line::Answer(refused));
+    let engine = stage.engine_with(&channel, ledger, |_| {}).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(channel.total(), 1, "a probe is one delivery, also among suspects");
+    drop(engine);
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pabal_core::clock::Timestamp;
 use pabal_core::delivery::Reason;
-use pabal_core::ids::ItemId;
+use pabal_core::ids::{AppId, ItemId};
 use pabal_core::seam::{
-    Acceptance, Accepted, Claim, Claimed, EndSummary, Lease, Ledger, Page, Paged, Reconciled, Redriven,
-    RouteCount, Scan, Selection, SettledItem, Settlement,
+    Acceptance, Accepted, Claim, Claimed, DeadFilter, EndSummary, Lease, Ledger, Page, Paged, Reconciled,
+    Redriven, RouteCount, Scan, Selection, SettledItem, Settlement,
 };
 use pabal_core::{Error, ErrorKind, Result};
 
@@ -106,8 +106,14 @@ impl Ledger for Knobs {
         self.write()?.end(selection, reason, after, max).await
     }
 
-    async fn redrive(&self, selection: Selection, after: Option<ItemId>, max: usize) -> Result<Redriven> {
-        self.write()?.redrive(selection, after, max).await
+    async fn redrive(
+        &self,
+        app: AppId,
+        filter: DeadFilter,
+        after: Option<ItemId>,
+        max: usize,
+    ) -> Result<Redriven> {
+        self.write()?.redrive(app, filter, after, max).await
     }
 
     async fn reconcile(&self, scan: Scan, max: usize) -> Result<Reconciled> {

@@ -7,6 +7,8 @@ mod crashes;
 mod credentials;
 mod fairness;
 mod knobs;
+mod metrics;
 mod shutdown;
 mod stage;
 mod storage;
+mod upkeep;

@@ -13,7 +13,9 @@ use pabal_core::ids::{AppId, DeliveryId};
 use pabal_core::outcome::{Outcome, Report};
 use pabal_core::route::{ChannelKind, Credential};
 use pabal_core::seam::store::DeliveryView;
-use pabal_core::seam::{Acceptance, Answer, Channel, Directory, History, Ledger, Outbound, Pauses};
+use pabal_core::seam::{
+    Acceptance, Answer, Channel, Directory, History, Ledger, Outbound, Pauses, Retention,
+};
 use pabal_engine::{Composite, Engine, EngineConfig, Parts};
 use pabal_memory::{MemoryLedger, MemoryQueue, MemoryStore};
 use pabal_testkit::clock::START;
@@ -159,6 +161,26 @@ impl Stage {
         ledger: Arc<dyn Ledger>,
         change: impl FnOnce(&mut EngineConfig),
     ) -> Engine {
+        self.start(channel, ledger, self.store.clone(), change).await
+    }
+
+    /// An engine whose pruner works on `retention`.
+    pub(crate) async fn engine_keeping(
+        &self,
+        channel: &Arc<Scripted>,
+        retention: Arc<dyn Retention>,
+        change: impl FnOnce(&mut EngineConfig),
+    ) -> Engine {
+        self.start(channel, self.one(), retention, change).await
+    }
+
+    async fn start(
+        &self,
+        channel: &Arc<Scripted>,
+        ledger: Arc<dyn Ledger>,
+        retention: Arc<dyn Retention>,
+        change: impl FnOnce(&mut EngineConfig),
+    ) -> Engine {
         let mut config = EngineConfig::standard().unwrap();
         change(&mut config);
         let channel: Arc<dyn Channel> = channel.clone();
@@ -166,6 +188,8 @@ impl Stage {
         let parts = Parts {
             ledger,
             pauses,
+            dead_letters: self.store.clone(),
+            retention,
             channels: [(ChannelKind::Fcm, channel)].into(),
             clock: Arc::clone(&self.clock),
             chance: self.chance.clone(),

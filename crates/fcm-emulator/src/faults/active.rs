@@ -1,25 +1,37 @@
 //! Faults in force: one decision per valid send.
 //!
 //! The quota comes first (it is the project's), then the rules of single tokens, then one roll against the rates.
+//! What would be accepted then meets the limits of devices and fan-outs.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand::Rng;
 use rand::rngs::SmallRng;
 
-use super::bucket::Bucket;
+use super::bucket::{Bucket, Rate};
+use super::exceeded::{Exceeded, ToDevice, Used};
 use super::first::FirstSends;
 use super::{FaultKind, Faults, Range, TokenRule};
 use crate::hash::Hasher128;
-use crate::message::Target;
+use crate::message::{Outgoing, Target, TargetKind};
 
 /// What is to happen to a send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
     Deliver,
     Fail { kind: FaultKind, status: Option<u16>, retry_after_s: Option<u32> },
+}
+
+impl Decision {
+    /// Whether the send will be in the inbox, answered or not.
+    pub(crate) fn accepts(self) -> bool {
+        match self {
+            Decision::Deliver => true,
+            Decision::Fail { kind, .. } => matches!(kind, FaultKind::Goaway | FaultKind::ResetAfter),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -30,6 +42,7 @@ pub(crate) struct ActiveFaults {
     /// By index of the project.
     buckets: Mutex<HashMap<usize, Bucket>>,
     first: Mutex<FirstSends>,
+    used: Mutex<Used>,
 }
 
 impl ActiveFaults {
@@ -42,7 +55,8 @@ impl ActiveFaults {
                 slices.push((end, kind));
             }
         }
-        ActiveFaults { faults, slices, buckets: Mutex::default(), first: Mutex::default() }
+        let used = Mutex::new(Used::new(faults.limits));
+        ActiveFaults { faults, slices, buckets: Mutex::default(), first: Mutex::default(), used }
     }
 
     pub(crate) fn faults(&self) -> &Faults {
@@ -81,11 +95,67 @@ impl ActiveFaults {
         }
     }
 
+    /// Takes a send that would be accepted off the limits of its device or, with the devices it reaches, of its
+    /// project's fan-outs. A validation takes nothing.
+    pub(crate) fn admit(
+        &self,
+        project: usize,
+        outgoing: Outgoing<'_>,
+        reaches: Option<u64>,
+        hasher: &Hasher128,
+        now: Instant,
+    ) -> Result<(), Exceeded> {
+        if outgoing.validate_only {
+            return Ok(());
+        }
+        match reaches {
+            Some(devices) if self.faults.limits.fanouts.is_some() => {
+                self.used().fan_out(project, devices, now)
+            }
+            None if self.faults.limits.concern_devices() => {
+                let Outgoing { target, collapsing, .. } = outgoing;
+                let message = ToDevice {
+                    device: hasher.of(&(project, target.value)),
+                    is_collapsible: collapsing.is_collapsible,
+                    key: collapsing.key.map(|key| (hasher.of(&key), collapsing.key_in_use)),
+                };
+                self.used().send_to_device(message, now)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Takes the change of one subscription off the project's rate.
+    pub(crate) fn admit_subscription(&self, project: usize, now: Instant) -> Result<(), Exceeded> {
+        match self.faults.limits.subscriptions_per_s {
+            Some(_) => self.used().subscription(project, now),
+            None => Ok(()),
+        }
+    }
+
+    /// The error, and its HTTP status if it is another than its own, that the rule of a registration has for the
+    /// management of its topics. Other answers than FCM's own errors are for sends.
+    pub(crate) fn of_registration(
+        &self,
+        registration: &str,
+        hasher: &Hasher128,
+    ) -> Option<(FaultKind, Option<u16>)> {
+        let target = Target { kind: TargetKind::Token, value: registration };
+        let rule = self.rule_of(target, hasher)?;
+        let is_fcms = rule.answer.is_error_answer() && rule.answer != FaultKind::Html502;
+        is_fcms.then_some((rule.answer, rule.status))
+    }
+
+    fn used(&self) -> MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes one request off the quota; if it is used up, says how long until there is one.
     fn quota_wait(&self, project: usize, now: Instant) -> Option<Duration> {
         let quota = self.faults.quota?;
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        buckets.entry(project).or_insert_with(|| Bucket::new(quota, now)).take(now).err()
+        let rate = Rate { burst: quota.burst, per_second: f64::from(quota.per_minute) / 60.0 };
+        buckets.entry(project).or_insert_with(|| Bucket::new(rate, now)).take(now).err()
     }
 
     /// The first rule that fits and isn't used up for this token.
@@ -95,7 +165,7 @@ impl ActiveFaults {
         }
         let mut rules = self.faults.tokens.iter().enumerate();
         let (_, rule) = rules.find(|(index, rule)| {
-            target.value.starts_with(&rule.prefix)
+            rule.fits(target.value)
                 && rule.first.is_none_or(|first| self.is_among_first(*index, first, target, hasher))
         })?;
         Some(rule)
@@ -131,7 +201,6 @@ mod tests {
 
     use super::*;
     use crate::faults::{Quota, Rates};
-    use crate::message::TargetKind;
 
     struct Rig {
         active: ActiveFaults,

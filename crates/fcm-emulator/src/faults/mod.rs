@@ -5,11 +5,18 @@
 
 pub(crate) mod active;
 mod bucket;
+mod exceeded;
 mod first;
+mod limits;
+
+pub(crate) use exceeded::Exceeded;
+pub use limits::{Collapsible, Fanouts, Limits};
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{MAX_LATENCY_MS, MAX_QUOTA, MAX_RETRY_AFTER_S, MAX_TOKEN_CHARS, MAX_TOKEN_RULES};
+use crate::limits::{
+    FCM_MESSAGES_PER_MINUTE, MAX_LATENCY_MS, MAX_QUOTA, MAX_RETRY_AFTER_S, MAX_TOKEN_CHARS, MAX_TOKEN_RULES,
+};
 
 /// What goes wrong. The default is nothing.
 ///
@@ -19,6 +26,7 @@ use crate::limits::{MAX_LATENCY_MS, MAX_QUOTA, MAX_RETRY_AFTER_S, MAX_TOKEN_CHAR
 ///   "retry_after_s": {"min": 1, "max": 5},
 ///   "latency_ms": {"min": 5, "max": 20},
 ///   "quota": {"per_minute": 600000, "burst": 10000},
+///   "limits": "fcm",
 ///   "tokens": [{"prefix": "dead-", "answer": "unregistered"},
 ///              {"prefix": "flaky-", "answer": "unavailable", "first": 2}]
 /// }
@@ -35,6 +43,8 @@ pub struct Faults {
     /// A real token bucket per project; requests beyond it are answered 429. Refused requests count too, as they
     /// do in production.
     pub quota: Option<Quota>,
+    /// FCM's limits per device and project, or others; `"fcm"` for FCM's own numbers.
+    pub limits: Limits,
     /// Errors of sends come without `details`.
     pub missing_details: bool,
     /// The outage of September 2026: what should be 404 UNREGISTERED is 400 INVALID_ARGUMENT.
@@ -153,11 +163,17 @@ pub struct Quota {
     pub burst: u32,
 }
 
+impl Quota {
+    /// FCM's own (Firebase documentation).
+    pub const FCM: Quota = Quota { per_minute: FCM_MESSAGES_PER_MINUTE, burst: FCM_MESSAGES_PER_MINUTE };
+}
+
 /// How sends to some tokens and installation ids are answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRule {
-    /// What the token starts with; empty fits every token.
+    /// What the token starts with; empty fits every token. With `$` at the end, which no token has, it is the whole
+    /// token.
     pub prefix: String,
     /// What happens to them.
     pub answer: FaultKind,
@@ -212,6 +228,7 @@ impl Faults {
             within("quota.per_minute", per_minute, 1, MAX_QUOTA)?;
             within("quota.burst", burst, 1, MAX_QUOTA)?;
         }
+        self.limits.validate()?;
         if self.tokens.len() > MAX_TOKEN_RULES {
             return Err(FaultsError::new("tokens", format!("has more than {MAX_TOKEN_RULES} rules")));
         }
@@ -250,9 +267,16 @@ impl Range {
 }
 
 impl TokenRule {
+    fn fits(&self, token: &str) -> bool {
+        match self.prefix.strip_suffix('$') {
+            Some(whole) => token == whole,
+            None => token.starts_with(&self.prefix),
+        }
+    }
+
     fn validate(&self, index: usize) -> Result<(), FaultsError> {
         let path = |key: &str| format!("tokens[{index}].{key}");
-        if self.prefix.len() > MAX_TOKEN_CHARS {
+        if self.prefix.trim_end_matches('$').len() > MAX_TOKEN_CHARS {
             return Err(FaultsError::new(path("prefix"), "is longer than any token"));
         }
         if let Some(first) = self.first {
@@ -297,7 +321,7 @@ mod tests {
         let json = br#"{
             "rates": {"unavailable": 0.5, "html_502": 0.5},
             "retry_after_s": {"min": 1, "max": 2}, "latency_ms": null,
-            "quota": {"per_minute": 60, "burst": 1},
+            "quota": {"per_minute": 60, "burst": 1}, "limits": {"device_per_minute": 1},
             "missing_details": true, "dead_tokens_as_400": true, "html_401": true,
             "tokens": [{"prefix": "dead-", "answer": "unregistered", "first": 3, "status": 400}]
         }"#;
@@ -348,6 +372,23 @@ mod tests {
         );
         refused("{} {}", "faults: trailing characters");
         refused("nope", "faults: expected");
+    }
+
+    #[test]
+    fn a_rule_is_for_what_begins_so_or_for_the_whole_token() {
+        let rule = |prefix: &str| TokenRule {
+            prefix: prefix.to_owned(),
+            answer: FaultKind::Internal,
+            first: None,
+            status: None,
+        };
+        assert!(
+            rule("phone-1").fits("phone-1") && rule("phone-1").fits("phone-10") && rule("").fits("phone-1")
+        );
+        assert!(rule("phone-1$").fits("phone-1") && !rule("phone-1$").fits("phone-10"));
+        let longest = "x".repeat(MAX_TOKEN_CHARS) + "$";
+        assert_eq!(rule(&longest).validate(0), Ok(()));
+        assert!(rule(&format!("x{longest}")).validate(0).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod tls;
 
 pub(crate) use account::{Account, GOOGLE_TOKEN_URI};
 pub(crate) use state_dir::{StateDir, write_private};
-pub(crate) use tls::Authority;
+pub(crate) use tls::{Authority, SERVED_NAMES};
 
 /// The emulator's identity can't be made, read or kept.
 #[derive(Debug, thiserror::Error)]

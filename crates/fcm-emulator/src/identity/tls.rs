@@ -16,7 +16,7 @@ use super::IdentityError;
 use crate::clock::{Civil, unix_ms};
 
 /// Names the server's certificate is good for.
-const NAMES: [&str; 6] =
+pub(crate) const SERVED_NAMES: [&str; 6] =
     ["localhost", "127.0.0.1", "::1", "fcm.googleapis.com", "oauth2.googleapis.com", "iid.googleapis.com"];
 /// Some clients refuse server certificates that live longer than 398 days.
 const LEAF_LIFETIME_S: i64 = 397 * DAY_S;
@@ -72,7 +72,7 @@ fn authority_params() -> CertificateParams {
 }
 
 fn leaf_params() -> Result<CertificateParams, rcgen::Error> {
-    let mut params = CertificateParams::new(NAMES.map(str::to_owned))?;
+    let mut params = CertificateParams::new(SERVED_NAMES.map(str::to_owned))?;
     params.distinguished_name = name("fcm-emulator");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::clock::rfc3339_ms;
 use crate::limits::{MAX_KEPT_BODIES, MAX_KEPT_BODY_BYTES, MAX_LIST_BYTES};
 use crate::message::TargetKind;
+use crate::topics::Reached;
 
 /// One accepted send.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,6 +26,9 @@ pub struct ReceivedMessage {
     pub pabal_id: String,
     /// RFC 3339 with milliseconds, UTC, by the system's clock.
     pub received_at: String,
+    /// The subscribed devices that a send to a topic or condition reached; absent for others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reached: Option<Reached>,
     /// The `message` of the request, as sent.
     pub message: Value,
 }
@@ -35,9 +39,17 @@ pub(super) struct Body {
     pub(super) project: usize,
     pub(super) received_at_ms: i64,
     pub(super) json: Arc<[u8]>,
+    pub(super) reached: Option<Reached>,
 }
 
 impl Body {
+    /// What it counts for the bound. The names of devices count whole, though they may be shared.
+    fn bytes(&self) -> usize {
+        let registrations = self.reached.iter().flat_map(|reached| reached.registrations.iter());
+        let reached = registrations.map(|registration| size_of::<Arc<str>>() + registration.len());
+        self.json.len() + reached.sum::<usize>()
+    }
+
     /// None for a body that isn't a request, which is never accepted.
     pub(super) fn read(&self, cursor: u64, projects: &[&str]) -> Option<ReceivedMessage> {
         let mut request: Value = serde_json::from_slice(&self.json).ok()?;
@@ -54,6 +66,7 @@ impl Body {
             project: (*projects.get(self.project)?).to_owned(),
             pabal_id: pabal_id.to_owned(),
             received_at: rfc3339_ms(self.received_at_ms),
+            reached: self.reached.clone(),
             message,
         })
     }
@@ -80,11 +93,11 @@ impl Bodies {
     }
 
     pub(super) fn push(&mut self, cursor: u64, body: Body) {
-        self.bytes += body.json.len();
+        self.bytes += body.bytes();
         self.kept.push_back((cursor, body));
         while self.kept.len() > self.max_entries || self.bytes > self.max_bytes {
             let Some((_, oldest)) = self.kept.pop_front() else { break };
-            self.bytes -= oldest.json.len();
+            self.bytes -= oldest.bytes();
             self.dropped += 1;
         }
     }
@@ -95,7 +108,7 @@ impl Bodies {
         let mut bytes = 0;
         let page = self.kept.range(start..).take(limit).take_while(|(_, body)| {
             let fits = bytes <= MAX_LIST_BYTES;
-            bytes += body.json.len();
+            bytes += body.bytes();
             fits
         });
         page.cloned().collect()
@@ -111,7 +124,16 @@ mod tests {
     use super::*;
 
     fn body(json: &str) -> Body {
-        Body { project: 0, received_at_ms: 0, json: json.as_bytes().into() }
+        Body { project: 0, received_at_ms: 0, json: json.as_bytes().into(), reached: None }
+    }
+
+    #[test]
+    fn the_devices_reached_count_for_the_bound() {
+        let registrations: Arc<[Arc<str>]> = Arc::new(["0123456789".into(), "x".into()]);
+        let reached = Some(Reached { count: 2, registrations });
+        let body = Body { reached, ..body(r#"{"message":{"topic":"t"}}"#) };
+        assert_eq!(body.bytes(), body.json.len() + 2 * size_of::<Arc<str>>() + 11);
+        assert_eq!(body.read(1, &["demo"]).unwrap().reached, body.reached);
     }
 
     #[test]

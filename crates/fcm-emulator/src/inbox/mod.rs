@@ -26,6 +26,7 @@ use crate::clock::unix_ms;
 use crate::hash::Hasher128;
 use crate::limits::ID_PAGE;
 use crate::message::Outgoing;
+use crate::topics::Reached;
 
 /// How much was accepted since the start or the last clear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -62,7 +63,7 @@ impl Dropped {
 pub(crate) struct Inbox {
     log: Mutex<Log>,
     hasher: Hasher128,
-    /// Told after every accepted send.
+    /// Told after every accepted send and every clear.
     arrived: Notify,
 }
 
@@ -70,6 +71,8 @@ pub(crate) struct Inbox {
 #[derive(Debug, Default)]
 struct Log {
     last_cursor: u64,
+    /// The last cursor at the last clear.
+    cleared_at: u64,
     accepted: u64,
     answers_lost: u64,
     unique: Unique,
@@ -87,13 +90,29 @@ pub(crate) struct Page<T> {
     pub(crate) dropped: u64,
 }
 
+/// How far the book has got: what a reader compares to see whether there is something new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) last_cursor: u64,
+    /// Everything up to here was cleared.
+    pub(crate) cleared_at: u64,
+}
+
 impl Inbox {
-    /// Takes a send in. `answer_lost`: its sender will not hear of it.
-    pub(crate) fn accept(&self, project: usize, outgoing: Outgoing<'_>, body: &[u8], answer_lost: bool) {
+    /// Takes a send in. `reached`: the subscribed devices of its topic or condition. `answer_lost`: its sender will
+    /// not hear of it.
+    pub(crate) fn accept(
+        &self,
+        project: usize,
+        outgoing: Outgoing<'_>,
+        body: &[u8],
+        reached: Option<Reached>,
+        answer_lost: bool,
+    ) {
         let Outgoing { target, pabal_id, .. } = outgoing;
         let target_key = self.hasher.of(&(target.kind, target.value));
         let pair_key = self.hasher.of(&(target.kind, target.value, pabal_id));
-        let body = Body { project, received_at_ms: unix_ms(), json: body.into() };
+        let body = Body { project, received_at_ms: unix_ms(), json: body.into(), reached };
         {
             let mut log = self.log();
             log.last_cursor += 1;
@@ -149,9 +168,23 @@ impl Inbox {
 
     /// Forgets everything but the cursor.
     pub(crate) fn clear(&self) {
-        let mut log = self.log();
-        let last_cursor = log.last_cursor;
-        *log = Log { last_cursor, ids: Ids::starting_after(last_cursor), ..Log::default() };
+        {
+            let mut log = self.log();
+            let last_cursor = log.last_cursor;
+            let ids = Ids::starting_after(last_cursor);
+            *log = Log { last_cursor, cleared_at: last_cursor, ids, ..Log::default() };
+        }
+        self.arrived.notify_waiters();
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        let log = self.log();
+        Head { last_cursor: log.last_cursor, cleared_at: log.cleared_at }
+    }
+
+    /// Waits until the head is another than this one; says whether it is.
+    pub(crate) async fn wait_beyond_head(&self, seen: Head, deadline: Duration) -> bool {
+        self.wait_until(deadline, || self.head() != seen).await
     }
 
     /// Waits until something is after a cursor; says whether there is.
@@ -185,12 +218,14 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Target, TargetKind};
+    use crate::message::{Collapsing, Target, TargetKind};
 
     fn send(inbox: &Inbox, token: &str, pabal_id: &str) {
         let body = format!(r#"{{"message":{{"token":"{token}","data":{{"pabal_id":"{pabal_id}"}}}}}}"#);
         let target = Target { kind: TargetKind::Token, value: token };
-        inbox.accept(0, Outgoing { target, pabal_id, validate_only: false }, body.as_bytes(), false);
+        let collapsing = Collapsing::default();
+        let outgoing = Outgoing { target, pabal_id, collapsing, validate_only: false };
+        inbox.accept(0, outgoing, body.as_bytes(), None, false);
     }
 
     #[test]

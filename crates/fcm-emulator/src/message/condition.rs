@@ -1,66 +1,114 @@
 //! The little language of topic conditions: `'a' in topics && ('b' in topics || !('c' in topics))`.
 //!
 //! Google refuses a malformed one with a bare INVALID_ARGUMENT (observed July 2026), so nothing but yes or no is
-//! needed. At most [`MAX_CONDITION_TOPICS`] topics; nesting is bounded because the parser recurses.
+//! needed of the check. At most [`MAX_CONDITION_TOPICS`] topics; nesting is bounded because the parser recurses.
 
 use super::target::is_topic_name;
 use crate::limits::{MAX_CONDITION_DEPTH, MAX_CONDITION_TOPICS};
 
-/// Whether a condition is well-formed.
-pub(crate) fn is_valid(condition: &str) -> bool {
-    let mut parser = Parser { rest: condition, topics: 0 };
-    parser.any(MAX_CONDITION_DEPTH).is_some() && parser.rest.trim_start().is_empty()
+/// A well-formed condition.
+#[derive(Debug)]
+pub(crate) struct Condition<'c> {
+    /// In the order they are named; one that is named twice stands here twice.
+    topics: Vec<&'c str>,
+    holds: Expression,
+}
+
+/// What must hold, over the indices of the topics.
+#[derive(Debug)]
+enum Expression {
+    Topic(usize),
+    Not(Box<Expression>),
+    All(Vec<Expression>),
+    Any(Vec<Expression>),
+}
+
+/// A device's topics among those of a condition: bit `i` is set where it is subscribed to the `i`th.
+pub(crate) type Membership = u8;
+
+const _: () = assert!(MAX_CONDITION_TOPICS <= Membership::BITS as usize);
+
+impl<'c> Condition<'c> {
+    /// None if it is malformed.
+    pub(crate) fn parse(condition: &'c str) -> Option<Condition<'c>> {
+        let mut parser = Parser { rest: condition, topics: Vec::new() };
+        let holds = parser.any(MAX_CONDITION_DEPTH)?;
+        parser.rest.trim_start().is_empty().then_some(Condition { topics: parser.topics, holds })
+    }
+
+    pub(crate) fn topics(&self) -> &[&'c str] {
+        &self.topics
+    }
+
+    /// Whether a device with these topics gets the message.
+    pub(crate) fn holds_for(&self, membership: Membership) -> bool {
+        self.holds.holds_for(membership)
+    }
+}
+
+impl Expression {
+    fn holds_for(&self, membership: Membership) -> bool {
+        match self {
+            Expression::Topic(index) => membership >> index & 1 == 1,
+            Expression::Not(one) => !one.holds_for(membership),
+            Expression::All(parts) => parts.iter().all(|part| part.holds_for(membership)),
+            Expression::Any(parts) => parts.iter().any(|part| part.holds_for(membership)),
+        }
+    }
 }
 
 /// Recursive descent; `None` is "malformed".
 struct Parser<'c> {
     rest: &'c str,
-    topics: usize,
+    topics: Vec<&'c str>,
 }
 
 impl<'c> Parser<'c> {
     /// `all ('||' all)*`
-    fn any(&mut self, depth: usize) -> Option<()> {
-        self.all(depth)?;
+    fn any(&mut self, depth: usize) -> Option<Expression> {
+        let mut parts = vec![self.all(depth)?];
         while self.take("||").is_some() {
-            self.all(depth)?;
+            parts.push(self.all(depth)?);
         }
-        Some(())
+        Some(Expression::Any(parts))
     }
 
     /// `one ('&&' one)*`
-    fn all(&mut self, depth: usize) -> Option<()> {
-        self.one(depth)?;
+    fn all(&mut self, depth: usize) -> Option<Expression> {
+        let mut parts = vec![self.one(depth)?];
         while self.take("&&").is_some() {
-            self.one(depth)?;
+            parts.push(self.one(depth)?);
         }
-        Some(())
+        Some(Expression::All(parts))
     }
 
     /// `'!' one | '(' any ')' | 'name' in topics`
-    fn one(&mut self, depth: usize) -> Option<()> {
+    fn one(&mut self, depth: usize) -> Option<Expression> {
         let depth = depth.checked_sub(1)?;
         if self.take("!").is_some() {
-            return self.one(depth);
+            return Some(Expression::Not(Box::new(self.one(depth)?)));
         }
         if self.take("(").is_some() {
-            self.any(depth)?;
-            return self.take(")");
+            let inner = self.any(depth)?;
+            self.take(")")?;
+            return Some(inner);
         }
         self.topic()
     }
 
-    fn topic(&mut self) -> Option<()> {
+    fn topic(&mut self) -> Option<Expression> {
         let quote = if self.take("'").is_some() { '\'' } else { self.take("\"").map(|()| '"')? };
         let (name, rest) = self.rest.split_once(quote)?;
         self.rest = rest;
-        self.topics += 1;
-        if self.topics > MAX_CONDITION_TOPICS || !is_topic_name(name) {
+        let index = self.topics.len();
+        if index >= MAX_CONDITION_TOPICS || !is_topic_name(name) {
             return None;
         }
+        self.topics.push(name);
         self.take("in")?;
         self.rest.starts_with(char::is_whitespace).then_some(())?;
-        self.take("topics")
+        self.take("topics")?;
+        Some(Expression::Topic(index))
     }
 
     /// Takes a token, white space before it included.
@@ -74,6 +122,10 @@ impl<'c> Parser<'c> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn is_valid(condition: &str) -> bool {
+        Condition::parse(condition).is_some()
+    }
 
     #[test]
     fn well_formed_conditions() {
@@ -117,5 +169,29 @@ mod tests {
         assert!(is_valid(&nested(MAX_CONDITION_DEPTH - 1)));
         assert!(!is_valid(&nested(MAX_CONDITION_DEPTH)));
         assert!(!is_valid(&"!".repeat(100_000)));
+    }
+
+    #[test]
+    fn conditions_hold_as_they_are_written() {
+        /// `members`: the topics, of `a`, `b` and `c`, that a device has.
+        fn check(condition: &str, members: &str, expected: bool) {
+            let parsed = Condition::parse(condition).unwrap();
+            let has = |topic: &str| u8::from(members.contains(topic));
+            let bits = parsed.topics().iter().enumerate();
+            let membership = bits.fold(0, |bits, (index, topic)| bits | has(topic) << index);
+            assert_eq!(parsed.holds_for(membership), expected, "{condition} for {members:?}");
+        }
+        check("'a' in topics", "a", true);
+        check("'a' in topics", "b", false);
+        check("!'a' in topics", "", true);
+        check("'a' in topics && 'b' in topics", "a", false);
+        check("'a' in topics && 'b' in topics", "ab", true);
+        // && binds tighter than ||.
+        check("'a' in topics || 'b' in topics && 'c' in topics", "a", true);
+        check("('a' in topics || 'b' in topics) && 'c' in topics", "a", false);
+        check("('a' in topics || 'b' in topics) && 'c' in topics", "bc", true);
+        check("'a' in topics && !('b' in topics || 'c' in topics)", "a", true);
+        check("'a' in topics && !('b' in topics || 'c' in topics)", "ac", false);
+        check("!(!'a' in topics)", "a", true);
     }
 }

@@ -35,9 +35,14 @@ pub(crate) fn parse(text: &str) -> Result<i128, DurationError> {
     Ok(if negative { -total } else { total })
 }
 
-/// Whole seconds, rounded down.
+/// Nanoseconds of whole seconds.
 pub(crate) fn from_seconds(seconds: u64) -> i128 {
     i128::from(seconds) * NANOS_PER_S
+}
+
+/// Rounded down; none of a negative duration.
+pub(crate) fn whole_seconds(nanos: i128) -> u64 {
+    u64::try_from(nanos / NANOS_PER_S).unwrap_or(0)
 }
 
 fn digits(text: &str, most: usize) -> Option<i128> {

@@ -3,17 +3,21 @@
 //! The order of the checks is the emulator's own (production's isn't known where several apply); the texts are those
 //! observed in production (July 2026) unless a function says otherwise.
 
+mod android;
+mod collapse;
 mod condition;
 pub(crate) mod duration;
 mod size;
 mod target;
 
+pub(crate) use collapse::Collapsing;
+pub(crate) use condition::{Condition, Membership};
 pub use target::TargetKind;
-pub(crate) use target::{Target, second_target};
+pub(crate) use target::{Target, is_token, is_topic_name, second_target};
 
 use crate::envelope::{ApiError, Violation};
 use crate::json::Json;
-use crate::limits::{MAX_ANALYTICS_LABEL_CHARS, MAX_PAYLOAD_BYTES, MAX_TTL_S};
+use crate::limits::{MAX_ANALYTICS_LABEL_CHARS, MAX_PAYLOAD_BYTES};
 use crate::schema::{Schema, check};
 
 /// A valid request, as far as the emulator needs to know it.
@@ -22,6 +26,7 @@ pub(crate) struct Outgoing<'m> {
     pub(crate) target: Target<'m>,
     /// `message.data.pabal_id`, empty if absent: what a sender deduplicates by.
     pub(crate) pabal_id: &'m str,
+    pub(crate) collapsing: Collapsing<'m>,
     pub(crate) validate_only: bool,
 }
 
@@ -46,9 +51,10 @@ pub(crate) fn validate<'a, 'm>(
     if let Some(message) = message {
         platforms_agree(message)?;
         data_keys(message)?;
-        android(message)?;
+        android::check(message)?;
         analytics_labels(message)?;
         web_push_ttl(message)?;
+        web_push_link(message)?;
         if size::payload_bytes(message) > MAX_PAYLOAD_BYTES {
             return Err(ApiError::too_large());
         }
@@ -56,7 +62,8 @@ pub(crate) fn validate<'a, 'm>(
     let validate_only = matches!(request.get("validateOnly"), Some(Json::Bool(true)))
         || request.str_at(&["validateOnly"]) == Some("true");
     let pabal_id = message.and_then(|message| message.str_at(&["data", "pabal_id"])).unwrap_or_default();
-    Ok(Outgoing { target, pabal_id, validate_only })
+    let collapsing = message.map(Collapsing::of).unwrap_or_default();
+    Ok(Outgoing { target, pabal_id, collapsing, validate_only })
 }
 
 /// `android` and `androidV2` exclude each other (discovery document, revision 20261023; the text is unverified).
@@ -87,34 +94,7 @@ fn data_keys(message: &Json<'_>) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Time to live and colour (ranges from the discovery document, revision 20261023; the texts are unverified).
-fn android(message: &Json<'_>) -> Result<(), ApiError> {
-    for platform in ["android", "androidV2"] {
-        let ttl = message.str_at(&[platform, "ttl"]).and_then(|ttl| duration::parse(ttl).ok());
-        if ttl.is_some_and(|ttl| !(0..=duration::from_seconds(MAX_TTL_S)).contains(&ttl)) {
-            let text = format!("TTL must be between 0 and {MAX_TTL_S} seconds.");
-            return Err(ApiError::invalid_field(&field_name(&[platform, "ttl"]), text));
-        }
-    }
-    for path in [
-        &["android", "notification", "color"][..],
-        &["androidV2", "remoteNotification", "notification", "color"],
-    ] {
-        if message.str_at(path).is_some_and(|color| !is_color(color)) {
-            return Err(ApiError::invalid_field(&field_name(path), "Color must be in the form #RRGGBB."));
-        }
-    }
-    Ok(())
-}
-
-/// `#RRGGBB`.
-fn is_color(color: &str) -> bool {
-    color
-        .strip_prefix('#')
-        .is_some_and(|hex| hex.len() == 6 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
-/// `^[a-zA-Z0-9-_.~%]{1,50}$` (Firebase documentation; the text is unverified).
+/// `^[a-zA-Z0-9-_.~%]{1,50}$` (Firebase documentation; the text is unverified). An empty one is none, as in protobuf.
 fn analytics_labels(message: &Json<'_>) -> Result<(), ApiError> {
     for options in [
         &["fcmOptions"][..],
@@ -124,7 +104,7 @@ fn analytics_labels(message: &Json<'_>) -> Result<(), ApiError> {
         &["webpush", "fcmOptions"],
     ] {
         let label = message.at(options).and_then(|options| options.str_at(&["analyticsLabel"]));
-        if label.is_some_and(|label| !is_analytics_label(label)) {
+        if label.is_some_and(|label| !label.is_empty() && !is_analytics_label(label)) {
             let field = format!("{}.analytics_label", field_name(options));
             return Err(ApiError::invalid_field(
                 &field,
@@ -152,6 +132,24 @@ fn web_push_ttl(message: &Json<'_>) -> Result<(), ApiError> {
                 "TTL must be a non-negative integer.",
             ));
         }
+    }
+    Ok(())
+}
+
+/// HTTPS is required (discovery document, revision 20261023; the text is unverified). An empty one is none.
+fn web_push_link(message: &Json<'_>) -> Result<(), ApiError> {
+    let path = ["webpush", "fcmOptions", "link"];
+    let link = message.str_at(&path).filter(|link| !link.is_empty());
+    let is_https = |link: &str| {
+        link.split_at_checked("https://".len()).is_some_and(|(start, rest)| {
+            start.eq_ignore_ascii_case("https://") && !rest.is_empty() && !rest.starts_with('/')
+        })
+    };
+    if link.is_some_and(|link| !is_https(link)) {
+        return Err(ApiError::invalid_field(
+            &field_name(&path),
+            "Link must be a URL that starts with https://.",
+        ));
     }
     Ok(())
 }
@@ -216,10 +214,15 @@ mod tests {
     }
 
     #[test]
-    fn colours() {
-        assert!(is_color("#00ffAA"));
-        for bad in ["", "#", "00ffAA", "#00ffA", "#00ffAAA", "#00ffAG"] {
-            assert!(!is_color(bad), "{bad}");
+    fn links_are_https() {
+        let link = |link: &str| {
+            format!(r#"{{"message":{{"token":"t","webpush":{{"fcm_options":{{"link":"{link}"}}}}}}}}"#)
+        };
+        for good in ["", "https://example.com", "HTTPS://example.com/a?b"] {
+            assert_eq!(refusal(&link(good)), None, "{good}");
+        }
+        for bad in ["http://example.com", "example.com", "https://", "https:///a", "javascript:alert(1)"] {
+            assert!(refusal(&link(bad)).is_some(), "{bad}");
         }
     }
 

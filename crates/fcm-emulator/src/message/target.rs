@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::condition;
+use super::condition::Condition;
 use crate::envelope::ApiError;
 use crate::json::Json;
 use crate::limits::{MAX_TOKEN_CHARS, MAX_TOPIC_CHARS};
@@ -57,7 +57,7 @@ impl<'m> Target<'m> {
                 Err(ApiError::malformed_token(target.kind))
             }
             TargetKind::Topic if !is_topic_name(target.value) => Err(ApiError::topic_characters()),
-            TargetKind::Condition if !condition::is_valid(target.value) => {
+            TargetKind::Condition if Condition::parse(target.value).is_none() => {
                 Err(ApiError::bare_invalid_argument())
             }
             TargetKind::Token | TargetKind::Fid | TargetKind::Topic | TargetKind::Condition => Ok(target),
@@ -95,7 +95,7 @@ pub(crate) fn is_topic_name(name: &str) -> bool {
 
 /// URL-safe characters and colons. Real tokens have more shape (142 characters, one colon, observed July 2026), but
 /// an emulator that refused `demo-token-1` would be of little use.
-fn is_token(token: &str) -> bool {
+pub(crate) fn is_token(token: &str) -> bool {
     (1..=MAX_TOKEN_CHARS).contains(&token.len())
         && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~:".contains(&byte))
 }

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{Field, Kind, MessageType, Schema};
+use super::{Field, Kind, MessageType, Schema, TypeId};
 use crate::envelope::Violation;
 use crate::json::Json;
 use crate::limits::MAX_VIOLATIONS;
@@ -17,9 +17,18 @@ use crate::message::duration;
 /// Checks a request and renames its fields to camelCase, so that later steps need to know one spelling.
 /// No more than [`MAX_VIOLATIONS`] are reported.
 pub(crate) fn check<'a>(schema: &'a Schema, request: &mut Json<'a>) -> Vec<Violation> {
+    check_as(schema, schema.send_request, request)
+}
+
+/// The same of a topic subscription.
+pub(crate) fn check_topic_subscription<'a>(schema: &'a Schema, request: &mut Json<'a>) -> Vec<Violation> {
+    check_as(schema, schema.topic_subscription, request)
+}
+
+fn check_as<'a>(schema: &'a Schema, root: TypeId, request: &mut Json<'a>) -> Vec<Violation> {
     let mut walk = Walk { schema, violations: Vec::new() };
     match request {
-        Json::Object(entries) => walk.message(schema.message(schema.send_request), entries, &Path::Root),
+        Json::Object(entries) => walk.message(schema.message(root), entries, &Path::Root),
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) => {
             walk.unknown_name("", &Path::Root, "Root element must be a message.");
         }

@@ -58,7 +58,8 @@ pub(super) fn compile(document: &str) -> Result<Schema, SchemaError> {
         .map(|(name, entry)| compile_message(name, entry, &ids))
         .collect::<Result<Vec<_>, _>>()?;
     let send_request = find(&ids, "SendMessageRequest")?;
-    Ok(Schema { types, send_request })
+    let topic_subscription = find(&ids, "TopicSubscription")?;
+    Ok(Schema { types, send_request, topic_subscription })
 }
 
 fn find(ids: &HashMap<&str, TypeId>, name: &str) -> Result<TypeId, SchemaError> {

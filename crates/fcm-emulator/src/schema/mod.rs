@@ -6,7 +6,7 @@
 mod check;
 mod compile;
 
-pub(crate) use check::check;
+pub(crate) use check::{check, check_topic_subscription};
 pub use compile::SchemaError;
 
 /// The discovery document this crate is built with, revision 20261023.
@@ -18,6 +18,8 @@ pub(crate) struct Schema {
     types: Vec<MessageType>,
     /// `SendMessageRequest`.
     send_request: TypeId,
+    /// `TopicSubscription`.
+    topic_subscription: TypeId,
 }
 
 /// An index into [`Schema::types`].

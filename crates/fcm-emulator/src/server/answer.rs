@@ -1,14 +1,17 @@
 //! How answers look on the wire.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use serde::Serialize;
 
 use crate::envelope::ApiError;
+use crate::page::Asset;
+use crate::page::events::EventBody;
 
-pub(super) type Answer = Response<Full<Bytes>>;
+/// Whole, but for the one that goes on as long as someone watches.
+pub(super) type Answer = Response<Either<Full<Bytes>, EventBody>>;
 
 /// A stream reset instead of an answer. hyper finds the reason in the source; on HTTP/1.1 the connection is closed.
 #[derive(Debug, thiserror::Error)]
@@ -29,9 +32,10 @@ impl Reset {
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=UTF-8");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 fn answer(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(Either::Left(Full::new(body.into())));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, content_type);
     answer
@@ -51,8 +55,30 @@ pub(super) fn ndjson(lines: Vec<u8>) -> Answer {
 }
 
 pub(super) fn empty(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Full::default());
+    let mut answer = Response::new(Either::Left(Full::default()));
     *answer.status_mut() = status;
+    answer
+}
+
+pub(super) fn events(body: EventBody) -> Answer {
+    let mut answer = Response::new(Either::Right(body));
+    answer.headers_mut().insert(CONTENT_TYPE, EVENTS);
+    answer
+}
+
+pub(super) fn asset(asset: &Asset) -> Answer {
+    answer(StatusCode::OK, HeaderValue::from_static(asset.content_type), asset.text)
+}
+
+/// What HEAD gets. hyper leaves the body out by itself on HTTP/1.1 only.
+pub(super) fn headers_alone(answer: Answer) -> Answer {
+    answer.map(|_| Either::Left(Full::default()))
+}
+
+/// To another path of the emulator's own.
+pub(super) fn moved(to: &'static str) -> Answer {
+    let mut answer = empty(StatusCode::PERMANENT_REDIRECT);
+    answer.headers_mut().insert(LOCATION, HeaderValue::from_static(to));
     answer
 }
 

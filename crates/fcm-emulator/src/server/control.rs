@@ -40,14 +40,22 @@ pub(super) async fn answer(
             state.inbox.clear();
             answer::empty(StatusCode::NO_CONTENT)
         }
-        ("healthz" | "faults" | "messages/count" | "messages", _) => {
+        ("subscriptions", "GET") => match ListQuery::parse(query.unwrap_or_default()) {
+            Ok(query) => subscriptions(state, &query),
+            Err(problem) => error(StatusCode::BAD_REQUEST, &problem),
+        },
+        ("subscriptions", "DELETE") => {
+            state.subscriptions.clear();
+            answer::empty(StatusCode::NO_CONTENT)
+        }
+        ("healthz" | "faults" | "messages/count" | "messages" | "subscriptions", _) => {
             error(StatusCode::METHOD_NOT_ALLOWED, &format!("{method} is not possible here"))
         }
         _ => error(StatusCode::NOT_FOUND, &format!("there is no /emulator/v1/{path}")),
     }
 }
 
-fn error(status: StatusCode, problem: &str) -> Answer {
+pub(super) fn error(status: StatusCode, problem: &str) -> Answer {
     answer::json(status, &json!({"error": problem}))
 }
 
@@ -105,6 +113,16 @@ async fn list(state: &State, query: &ListQuery) -> Answer {
         let limit = query.limit.unwrap_or(DEFAULT_LIST_LIMIT);
         page(&state.inbox.messages(query.after, limit, &state.project_ids()), |message| message.cursor)
     }
+}
+
+/// Nothing waits here: `wait_ms` and `fields` are for messages.
+fn subscriptions(state: &State, query: &ListQuery) -> Answer {
+    if !query.wait.is_zero() || query.ids_only {
+        return error(StatusCode::BAD_REQUEST, "subscriptions take after and limit");
+    }
+    let limit = query.limit.unwrap_or(DEFAULT_LIST_LIMIT);
+    let listed = state.subscriptions.list(query.after, limit, &state.project_ids());
+    page(&listed, |subscription| subscription.cursor)
 }
 
 /// NDJSON; cut short after [`MAX_LIST_BYTES`], where the cursor tells how to go on.

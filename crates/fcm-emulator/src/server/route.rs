@@ -1,4 +1,4 @@
-//! Which path is answered by what. Topic management will get its own arm and file beside [`super::send`].
+//! Which path is answered by what.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::answer::{self, Answer, Reset};
 use super::connection::GoAway;
-use super::{control, send, token};
+use super::{iid, own, send, token, topics};
 use crate::envelope::ApiError;
 use crate::limits::MAX_BODY_BYTES;
 use crate::state::State;
@@ -41,7 +41,7 @@ pub(super) async fn answer(
 }
 
 async fn dispatch(
-    state: &State,
+    state: &Arc<State>,
     go_away: GoAway<'_>,
     head: &http::request::Parts,
     body: Bytes,
@@ -52,8 +52,14 @@ async fn dispatch(
     {
         return send::answer(state, go_away, project, &head.headers, &body).await;
     }
-    if let Some(path) = path.strip_prefix("/emulator/v1/") {
-        return Ok(control::answer(state, &head.method, path, head.uri.query(), &body).await);
+    if path == "/emulator" || path.starts_with("/emulator/") {
+        return Ok(own::answer(state, head, &body).await);
+    }
+    if let Some(call) = topics::Call::of(&head.method, path) {
+        return Ok(topics::answer(state, &call, head, &body));
+    }
+    if let Some(call) = iid::Call::of(&head.method, path) {
+        return Ok(iid::answer(state, &call, head, &body));
     }
     if path == "/token" && head.method == Method::POST {
         return Ok(token::answer(state, head, &body));

@@ -3,18 +3,18 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
 
 use super::answer::{self, Answer, Reset};
+use super::bearer;
 use super::connection::GoAway;
-use crate::envelope::{ApiError, Violation};
-use crate::faults::FaultKind;
+use crate::envelope::{ApiError, Operation, Violation};
 use crate::faults::active::{ActiveFaults, Decision};
+use crate::faults::{Exceeded, FaultKind};
 use crate::json::{Json, syntax_complaint};
 use crate::message::{Outgoing, TargetKind, validate};
-use crate::oauth::Refusal;
 use crate::state::State;
+use crate::topics::Reached;
 
 pub(super) async fn answer(
     state: &State,
@@ -24,9 +24,9 @@ pub(super) async fn answer(
     body: &Bytes,
 ) -> Result<Answer, Reset> {
     let faults = state.faults();
-    let project = match authorize(state, project, headers) {
+    let project = match bearer::of_project(state, headers, project, Operation::SEND) {
         Ok(project) => project,
-        Err(error) => return Ok(unauthorized(&faults, &error)),
+        Err(error) => return Ok(bearer::refused(&faults, &error)),
     };
     let mut request = Json::Null;
     let outgoing = match parse(body, &mut request).and_then(|request| validate(&state.schema, request)) {
@@ -40,7 +40,14 @@ pub(super) async fn answer(
         tokio::time::sleep(latency).await;
     }
     let decision = faults.decide(project, outgoing.target, &state.rng, &state.hasher, Instant::now());
-    let send = ValidSend { state, project, outgoing, body };
+    let reached = state.subscriptions.reached(project, outgoing.target);
+    if decision.accepts() {
+        let reaches = reached.as_ref().map(|reached| reached.count);
+        if let Err(exceeded) = faults.admit(project, outgoing, reaches, &state.hasher, Instant::now()) {
+            return Ok(limited(state, &faults, project, exceeded, outgoing.target.value));
+        }
+    }
+    let send = ValidSend { state, project, outgoing, reached, body };
     match decision {
         Decision::Deliver => Ok(send.deliver()),
         Decision::Fail { kind, status, retry_after_s } => {
@@ -50,26 +57,10 @@ pub(super) async fn answer(
     }
 }
 
-/// The index of the project, if the bearer may send for it.
-fn authorize(state: &State, project: &str, headers: &HeaderMap) -> Result<usize, ApiError> {
-    let token = headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")))
-        .ok_or_else(ApiError::credentials_missing)?;
-    let account =
-        state.grants.sender(token.trim(), state.clock.now_s()).map_err(|refusal| match refusal {
-            Refusal::Unknown => ApiError::credentials_unknown(),
-            Refusal::Expired => ApiError::credentials_expired(),
-            Refusal::Scope => ApiError::insufficient_scopes(),
-        })?;
-    match state.project(project) {
-        Some(asked) if asked == account => Ok(asked),
-        Some(_) | None => Err(ApiError::no_permission(project)),
-    }
-}
-
-fn parse<'r, 'a>(body: &'a Bytes, request: &'r mut Json<'a>) -> Result<&'r mut Json<'a>, ApiError> {
+pub(super) fn parse<'r, 'a>(
+    body: &'a Bytes,
+    request: &'r mut Json<'a>,
+) -> Result<&'r mut Json<'a>, ApiError> {
     *request = if body.is_empty() {
         Json::Object(Vec::new()) // an empty body is an empty message
     } else {
@@ -81,18 +72,12 @@ fn parse<'r, 'a>(body: &'a Bytes, request: &'r mut Json<'a>) -> Result<&'r mut J
     Ok(request)
 }
 
-fn unauthorized(faults: &ActiveFaults, error: &ApiError) -> Answer {
-    if error.http() != StatusCode::UNAUTHORIZED {
-        return answer::api_error(error, None);
-    }
-    answer::challenge(if faults.faults().html_401 {
-        answer::html_error(StatusCode::UNAUTHORIZED, "Unauthorized", "Your request was not authorized.")
-    } else {
-        answer::api_error(error, None)
-    })
+fn limited(state: &State, faults: &ActiveFaults, project: usize, exceeded: Exceeded, target: &str) -> Answer {
+    let error = ApiError::exceeded(exceeded, state.accounts[project].project_number, target);
+    refused(faults, error, exceeded.retry_after_s())
 }
 
-fn refused(faults: &ActiveFaults, error: ApiError, retry_after_s: Option<u32>) -> Answer {
+pub(super) fn refused(faults: &ActiveFaults, error: ApiError, retry_after_s: Option<u32>) -> Answer {
     let error = if faults.faults().missing_details { error.without_details() } else { error };
     answer::api_error(&error, retry_after_s)
 }
@@ -102,13 +87,15 @@ struct ValidSend<'s> {
     state: &'s State,
     project: usize,
     outgoing: Outgoing<'s>,
+    reached: Option<Reached>,
     body: &'s Bytes,
 }
 
 impl ValidSend<'_> {
     fn accept(&self, answer_lost: bool) {
         if !self.outgoing.validate_only {
-            self.state.inbox.accept(self.project, self.outgoing, self.body, answer_lost);
+            let reached = self.reached.clone();
+            self.state.inbox.accept(self.project, self.outgoing, self.body, reached, answer_lost);
         }
     }
 

@@ -51,6 +51,7 @@ async fn runs_until_sigterm() {
         assert!(first.ends_with("serving one, two"), "{first}");
         assert!(lines.next_line().await.unwrap().unwrap().contains(&account));
         assert!(lines.next_line().await.unwrap().unwrap().starts_with("Try this: curl --cacert "));
+        assert!(lines.next_line().await.unwrap().unwrap().ends_with("/emulator/"));
     };
     tokio::time::timeout(DEADLINE, greeting).await.unwrap();
     let written: serde_json::Value =

@@ -171,12 +171,30 @@ impl Client {
         path: &str,
         body: impl Into<Bytes>,
     ) -> Result<Answer, hyper::Error> {
-        let mut request = self.build(Method::POST, path, body);
+        let request = self.build_authorized(Method::POST, path, body);
+        self.request(request).await
+    }
+
+    /// Any call with the access token.
+    pub(crate) async fn authorized(&mut self, method: Method, path: &str, body: &'static str) -> Answer {
+        let request = self.build_authorized(method, path, body);
+        self.request(request).await.unwrap()
+    }
+
+    /// A call of the Instance ID service.
+    pub(crate) async fn iid(&mut self, method: Method, path: &str, body: &str) -> Answer {
+        let mut request = self.build_authorized(method, path, body.to_owned());
+        request.headers_mut().insert("access_token_auth", "true".parse().unwrap());
+        self.request(request).await.unwrap()
+    }
+
+    fn build_authorized(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+        let mut request = self.build(method, path, body);
         request.headers_mut().insert(CONTENT_TYPE, "application/json".parse().unwrap());
         if let Some(token) = &self.token {
             request.headers_mut().insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
         }
-        self.request(request).await
+        request
     }
 
     pub(crate) async fn send(&mut self, message: Value) -> Answer {

@@ -65,6 +65,10 @@ fn targets() -> Vec<(Value, Value)> {
         (json!({"message": {"token": "not a token"}}), malformed("message.token")),
         (json!({"message": {"fid": "not/a/fid"}}), malformed("message.fid")),
         (json!({"message": {"topic": "/topics/a"}}), invalid_field(topic, "message", topic)),
+        (
+            json!({"message": {"topic": "a".repeat(limits::MAX_TOPIC_CHARS + 1)}}),
+            invalid_field(topic, "message", topic),
+        ),
         (json!({"message": {"condition": "'a' in topics &&"}}), bare.clone()),
         (json!({"message": {"condition": six_topics}}), bare),
         (
@@ -126,10 +130,103 @@ fn contents() -> Vec<(Value, Value)> {
             ),
         ),
         (
+            message(json!({"android_v2": {"ttl": "-0.5s"}})),
+            invalid_field(general, "message.android_v2.ttl", "TTL must be between 0 and 2419200 seconds."),
+        ),
+        (
+            message(json!({"androidV2": {"remoteNotification": {"notification": {"color": "#12345"}}}})),
+            invalid_field(
+                general,
+                "message.android_v2.remote_notification.notification.color",
+                "Color must be in the form #RRGGBB.",
+            ),
+        ),
+        (
+            message(json!({"android": {"notification": {"lightSettings": {"color": {}}}}})),
+            invalid_field(
+                general,
+                "message.android.notification.light_settings.light_on_duration",
+                "This field is required.",
+            ),
+        ),
+        (
+            message(json!({"android": {"notification": {"light_settings": {
+                "color": {"red": 2}, "lightOnDuration": "1s", "lightOffDuration": "1s",
+            }}}})),
+            invalid_field(
+                general,
+                "message.android.notification.light_settings.color.red",
+                "Color components must be between 0 and 1.",
+            ),
+        ),
+        (
+            message(json!({"webpush": {"fcm_options": {"link": "http://example.com"}}})),
+            invalid_field(
+                general,
+                "message.webpush.fcm_options.link",
+                "Link must be a URL that starts with https://.",
+            ),
+        ),
+        (
             message(json!({"android": {}, "android_v2": {}})),
             invalid_field(general, "message", "Only one of AndroidConfig and AndroidConfigV2 can be set."),
         ),
     ]
+}
+
+/// Each validator in every place it holds, and every way to be wrong: the field it names.
+#[tokio::test]
+async fn validators_hold_in_every_place() {
+    let emulator = start(Faults::default()).await;
+    let mut client = Client::connect(&emulator).await;
+    let long = "a".repeat(limits::MAX_ANALYTICS_LABEL_CHARS + 1);
+    let cases = [
+        (json!({"android": {"data": {"from": "x"}}}), "message.android.data"),
+        (json!({"android_v2": {"data": {"google.x": "x"}}}), "message.android_v2.data"),
+        (json!({"webpush": {"data": {"message_type": "x"}}}), "message.webpush.data"),
+        (json!({"fcm_options": {"analytics_label": long}}), "message.fcm_options.analytics_label"),
+        (
+            json!({"android": {"fcm_options": {"analytics_label": "é"}}}),
+            "message.android.fcm_options.analytics_label",
+        ),
+        (
+            json!({"androidV2": {"fcmOptions": {"analyticsLabel": "a b"}}}),
+            "message.android_v2.fcm_options.analytics_label",
+        ),
+        (
+            json!({"apns": {"fcm_options": {"analytics_label": "a/b"}}}),
+            "message.apns.fcm_options.analytics_label",
+        ),
+        (
+            json!({"webpush": {"fcm_options": {"analytics_label": "a,b"}}}),
+            "message.webpush.fcm_options.analytics_label",
+        ),
+        (json!({"webpush": {"headers": {"ttl": "1.5"}}}), "message.webpush.headers.TTL"),
+        (json!({"webpush": {"headers": {"Ttl": ""}}}), "message.webpush.headers.TTL"),
+        (json!({"android": {"ttl": "60"}}), "message.android.ttl"),
+        (json!({"android": {"ttl": "1.0000000001s"}}), "message.android.ttl"),
+        (json!({"android": {"ttl": 60}}), "message.android.ttl"),
+        (json!({"android": {"priority": "urgent"}}), "message.android.priority"),
+        (json!({"notification": {"title": 1}}), "message.notification.title"),
+        (json!({"notification": {"sound": "x"}}), "message.notification"),
+        (json!({"apns": {"headers": {"apns-priority": 5}}}), "message.apns.headers[0].value"),
+    ];
+    for (part, field) in cases {
+        let mut message = json!({"token": "t"});
+        message.as_object_mut().unwrap().extend(part.as_object().unwrap().clone());
+        let answer = client.send(message).await;
+        let error = &answer.json()["error"];
+        let details = error["details"].as_array().unwrap();
+        let bad_request = details.iter().find(|detail| detail["@type"] == BAD_REQUEST).unwrap();
+        assert_eq!((answer.status.as_u16(), &error["status"]), (400, &json!("INVALID_ARGUMENT")), "{part}");
+        assert_eq!(bad_request["fieldViolations"][0]["field"], field, "{part}");
+    }
+    // What is empty is not there, as in protobuf.
+    let empty = json!({
+        "token": "t", "fcm_options": {"analytics_label": ""}, "android": {"notification": {"color": ""}},
+        "webpush": {"fcm_options": {"link": ""}},
+    });
+    assert_eq!(client.send(empty).await.status, 200);
 }
 
 fn wrong_json() -> Vec<(Value, Value)> {

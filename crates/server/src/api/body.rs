@@ -27,7 +27,27 @@ pub(super) async fn read<T: DeserializeOwned>(
     bytes_max: usize,
     timeout: Duration,
 ) -> Result<Json<T>, Problem> {
-    expect_json(request.headers())?;
+    if !is_of_type(request.headers(), "application/json") {
+        let detail = "send JSON, with 'Content-Type: application/json'";
+        return Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
+    }
+    let bytes = collect(request, bytes_max, timeout).await?;
+    let value = parse(&bytes, "body").map_err(Problem::from)?;
+    Ok(Json { value, bytes })
+}
+
+/// Whether a body is said to be of a media type, whatever its parameters.
+pub(super) fn is_of_type(headers: &HeaderMap, media_type: &str) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type)
+}
+
+/// A request's body of at most `bytes_max` bytes, if it arrives within `timeout`.
+pub(super) async fn collect(
+    request: Request<Body>,
+    bytes_max: usize,
+    timeout: Duration,
+) -> Result<Bytes, Problem> {
     let too_large = || {
         let detail = format!("the body is larger than {bytes_max} bytes");
         Problem::new(ProblemKind::BodyTooLarge, detail)
@@ -38,53 +58,86 @@ pub(super) async fn read<T: DeserializeOwned>(
         return Err(too_large());
     }
     let collected = tokio::time::timeout(timeout, Limited::new(request.into_body(), bytes_max).collect());
-    let bytes = match collected.await {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => return Err(too_large()),
-        Ok(Err(_)) => return Err(Problem::new(ProblemKind::InvalidRequest, "the body broke off")),
+    match collected.await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(ProblemKind::InvalidRequest, "the body broke off")),
         Err(_) => {
             let detail = format!("the body did not arrive within {} ms", timeout.as_millis());
-            return Err(Problem::new(ProblemKind::BodyTimeout, detail));
+            Err(Problem::new(ProblemKind::BodyTimeout, detail))
         }
-    };
-    let value = parse(&bytes)?;
-    Ok(Json { value, bytes })
-}
-
-fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("application/json") {
-        return Ok(());
     }
-    Err(Problem::new(ProblemKind::UnsupportedMediaType, "send JSON, with 'Content-Type: application/json'"))
 }
 
-/// The ordinary case is read in one go; only what does not fit is read again, to say where and why.
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+/// Why bytes are not the JSON object that they should be.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// They are JSON of another shape.
+    Misfit(Misfit),
+    /// They are not JSON, or not such an object as a whole.
+    Whole(Problem),
+}
+
+impl From<Unread> for Problem {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Misfit(misfit) => misfit.into(),
+            Unread::Whole(problem) => problem,
+        }
+    }
+}
+
+/// Reads a JSON object, called `what` where something is wrong with the whole of it. The ordinary case is read in one go;
+/// only what does not fit is read again, to say where and why.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Unread> {
     match serde_json::from_slice::<Object<T>>(bytes) {
         Ok(Object(value)) => Ok(value),
-        Err(error) => Err(explain::<T>(bytes, &error)),
+        Err(error) => Err(explain::<T>(bytes, &error, what)),
     }
 }
 
-fn explain<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> Problem {
+/// That bytes are not JSON. Errors of syntax quote nothing of the body and name line and column.
+pub(super) fn malformed(error: &serde_json::Error) -> Problem {
+    let words = error.to_string().replace(TOO_DEEP, "arrays and objects are nested deeper than 127 levels");
+    Problem::new(ProblemKind::MalformedJson, words)
+}
+
+/// How the parser says that it goes no deeper, which it does so that no body can exhaust the stack.
+const TOO_DEEP: &str = "recursion limit exceeded";
+
+fn explain<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error, what: &str) -> Unread {
     let value: Value = match serde_json::from_slice(bytes) {
         Ok(value) => value,
-        // Errors of syntax quote nothing of the body and name line and column.
-        Err(error) => return Problem::new(ProblemKind::MalformedJson, error.to_string()),
+        Err(error) => return Unread::Whole(malformed(&error)),
     };
+    let invalid = |detail| Unread::Whole(Problem::new(ProblemKind::InvalidRequest, detail));
     match shape::read::<Object<T>>(&value) {
         Err(Misfit { path, fault: Fault::Type { found, .. } }) if path.is_empty() => {
-            let detail = format!("the body must be a JSON object, not {found}");
-            Problem::new(ProblemKind::InvalidRequest, detail)
+            invalid(format!("the {what} must be a JSON object, not {found}"))
         }
-        Err(misfit) => misfit.into(),
+        Err(misfit) => Unread::Misfit(misfit),
         // What a value can't show any more is a field that is there twice.
         Ok(_) => {
-            let detail =
-                format!("a field is there twice, at line {} column {}", error.line(), error.column());
-            Problem::new(ProblemKind::InvalidRequest, detail)
+            let (line, column) = (error.line(), error.column());
+            invalid(format!("a field is there twice, at line {line} column {column}"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn depth_is_bounded_and_said_so() {
+        let nested = |depth: usize| format!("{}{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        let read = |text: String| parse::<BTreeMap<String, Value>>(text.as_bytes(), "body");
+        let problem = Problem::from(read(nested(100_000)).unwrap_err());
+        let expect = "arrays and objects are nested deeper than 127 levels at line 1 column 636";
+        assert_eq!(problem, Problem::new(ProblemKind::MalformedJson, expect));
+        let within = nested(127).replacen(":}", ":1}", 1);
+        read(within).expect("what is at the limit");
     }
 }

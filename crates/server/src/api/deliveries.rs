@@ -1,25 +1,57 @@
-//! `/v1/deliveries`: one delivery, attempt by attempt.
+//! `/v1/deliveries`: found by what they are, and one of them attempt by attempt.
 
-use axum::Router;
-use axum::extract::{Path, State};
+pub(super) mod operations;
+
+use axum::extract::{Path, RawQuery, State};
 use axum::response::Json;
-use axum::routing::get;
 use pabal_core::delivery::{DeliveryState, Reason, Recipient};
 use pabal_core::device::Target;
 use pabal_core::ids::{DeliveryId, DeviceId, NotificationId, UserId};
 use pabal_core::outcome::OutcomeKind;
 use pabal_core::route::{ChannelKind, Credential, Lane, Platform, Route, Way};
-use pabal_core::seam::store::{AttemptView, DeliveryView, Pause};
+use pabal_core::seam::store::{AttemptView, DeliveryFilter, DeliveryView, Pause};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Shared;
+use super::document::{NextCursor, schema};
 use super::problem::Problem;
-use super::query::NoQuery;
+use super::query::{NoQuery, Query};
+use super::routes::Routes;
 use super::time::Time;
 use crate::auth::{Granted, Reads};
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/v1/deliveries/{id}", get(show))
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/v1/deliveries", list, operations::list()).get(
+        "/v1/deliveries/{id}",
+        show,
+        operations::show(),
+    )
+}
+
+async fn list(
+    caller: Granted<Reads>,
+    State(api): State<Shared>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<DeliveriesBody>, Problem> {
+    let mut query = Query::parse(query.as_deref());
+    let filter = DeliveryFilter {
+        user: query.take("user")?,
+        state: query.take("state")?,
+        reason: query.take("reason")?,
+        channel: query.take("channel")?,
+        notification: query.take("notification")?,
+        since: query.take_time("since")?,
+        until: query.take_time("until")?,
+    };
+    let page = query.take_page::<DeliveryId>("deliveries", caller.app)?;
+    query.finish()?;
+    let listed = api.store.list_deliveries(caller.app, &filter, page.from, page.max).await?;
+    let pauses = api.engine.status().pauses;
+    Ok(Json(DeliveriesBody {
+        deliveries: listed.items.into_iter().map(|view| DeliveryBody::new(view, &pauses)).collect(),
+        next_cursor: page.next_cursor(listed.next),
+    }))
 }
 
 async fn show(
@@ -37,32 +69,56 @@ async fn show(
     }))
 }
 
+/// A page of deliveries.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Deliveries)]
+struct DeliveriesBody {
+    deliveries: Vec<DeliveryBody>,
+    #[schema(required, value_type = Option<NextCursor>, inline)]
+    next_cursor: Option<String>,
+}
+
 /// A delivery with its attempts, oldest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeliveryWithTimeline)]
 struct TimelineBody {
     #[serde(flatten)]
     delivery: DeliveryBody,
+    /// Its attempts, oldest first.
     timeline: Vec<AttemptBody>,
 }
 
 /// A delivery as it stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Delivery)]
 pub(super) struct DeliveryBody {
+    #[schema(value_type = schema::DeliveryId)]
     id: DeliveryId,
+    #[schema(value_type = schema::NotificationId)]
     notification: NotificationId,
-    to: RecipientBody,
+    /// `null` where the person was erased.
+    #[schema(required)]
+    to: Option<RecipientBody>,
     #[serde(flatten)]
+    #[schema(value_type = WayBody)]
     way: Option<WayBody>,
+    #[schema(value_type = schema::DeliveryState)]
     state: DeliveryState,
+    /// `null` while it is open, and where it is delivered.
+    #[schema(required, value_type = Option<schema::Reason>)]
     reason: Option<Reason>,
     attempts: u32,
-    /// Why nothing goes out on its way at the moment.
+    /// Why nothing goes out on its way at the moment, as `credential refused: …`.
+    #[schema(required)]
     paused: Option<String>,
     created_at: Time,
+    #[schema(required)]
     next_attempt_at: Option<Time>,
+    #[schema(required)]
     finished_at: Option<Time>,
 }
 
+/// For whom: a device, a user without any, or an address that the request named.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum RecipientBody {
@@ -72,21 +128,35 @@ enum RecipientBody {
 }
 
 /// How it goes out; nothing of it where there is no device.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Way)]
 struct WayBody {
+    #[schema(value_type = schema::Lane, required = false)]
     lane: Lane,
+    #[schema(value_type = schema::Channel, required = false)]
     channel: ChannelKind,
+    #[schema(value_type = schema::Project, required = false)]
     project: Credential,
+    #[schema(value_type = schema::Platform, required = false)]
     platform: Platform,
 }
 
-#[derive(Debug, Serialize)]
-struct AttemptBody {
+/// One attempt.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Attempt)]
+pub(super) struct AttemptBody {
     number: u32,
     at: Time,
+    #[schema(value_type = schema::Outcome)]
     outcome: OutcomeKind,
+    /// The provider's HTTP status; `null` where it gave no answer.
+    #[schema(required)]
     status: Option<u16>,
+    /// The provider's code.
+    #[schema(required)]
     code: Option<String>,
+    /// What else the provider said.
+    #[schema(required)]
     detail: Option<String>,
     latency_ms: u64,
 }
@@ -100,7 +170,7 @@ impl DeliveryBody {
             paused: held.map(|pause| format!("credential refused: {}", pause.reason)),
             id: view.id,
             notification: view.notification,
-            to: RecipientBody::from(view.recipient),
+            to: view.recipient.map(RecipientBody::from),
             way: view.route.and_then(WayBody::of),
             state: view.state,
             reason: view.reason,

@@ -1,31 +1,36 @@
 //! `/v1/users/{user}/devices`: what a person can be reached on. Apps register at each start; it costs one write.
 
-use axum::Router;
+pub(super) mod operations;
+
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{Json, Response};
-use axum::routing::get;
 use http::{Request, StatusCode};
 use pabal_core::device::{Device, Mark, MarkKind, Registration, Target};
 use pabal_core::ids::{DeviceId, UserId};
 use pabal_core::route::{ChannelKind, Credential, Platform};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::document::schema;
 use super::problem::Problem;
 use super::query::NoQuery;
+use super::routes::Routes;
 use super::time::Time;
 use super::{Projects, Shared, body, values};
-use crate::auth::{Granted, Reads, Registers};
+use crate::auth::{Granted, Manages, Reads};
 use crate::limits;
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/v1/users/{user}/devices", get(list))
-        .route("/v1/users/{user}/devices/{device}", get(show).put(register).delete(remove))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .put("/v1/users/{user}/devices/{device}", register, operations::register())
+        .get("/v1/users/{user}/devices/{device}", show, operations::show())
+        .delete("/v1/users/{user}/devices/{device}", remove, operations::remove())
+        .get("/v1/users/{user}/devices", list, operations::list())
 }
 
 async fn register(
-    caller: Granted<Registers>,
+    caller: Granted<Manages>,
     _: NoQuery,
     State(api): State<Shared>,
     Path(path): Path<(String, String)>,
@@ -61,7 +66,7 @@ async fn list(
 }
 
 async fn remove(
-    caller: Granted<Registers>,
+    caller: Granted<Manages>,
     _: NoQuery,
     State(api): State<Shared>,
     Path(path): Path<(String, String)>,
@@ -79,16 +84,25 @@ fn names((user, device): (String, String)) -> Result<(UserId, DeviceId), Problem
     Ok((UserId::new(user)?, DeviceId::new(device)?))
 }
 
-/// The body of a registration. Exactly one of `token` and `fid`.
-#[derive(Debug, Deserialize)]
+/// A registration. Exactly one of `token` and `fid`.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Registration)]
 struct DeviceRequest {
+    #[schema(value_type = schema::Channel)]
     channel: ChannelKind,
+    #[schema(value_type = schema::DevicePlatform, inline)]
     platform: Platform,
+    #[schema(value_type = Option<schema::Token>, inline)]
     token: Option<String>,
+    #[schema(value_type = Option<schema::Fid>, inline)]
     fid: Option<String>,
+    /// The FCM project; left out, `fcm.default_project`.
+    #[schema(value_type = Option<schema::Project>)]
     project: Option<Credential>,
+    #[schema(value_type = Option<schema::Locale>, inline)]
     locale: Option<String>,
+    #[schema(value_type = Option<schema::TimeZone>, inline)]
     time_zone: Option<String>,
 }
 
@@ -138,30 +152,51 @@ fn check_time_zone(name: String) -> Result<String, Problem> {
     }
 }
 
-#[derive(Debug, Serialize)]
+/// All devices of a user, by their names.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Devices)]
 struct DevicesBody {
     devices: Vec<DeviceBody>,
 }
 
-#[derive(Debug, Serialize)]
-struct DeviceBody {
+/// A device as it stands.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Device)]
+pub(super) struct DeviceBody {
+    #[schema(value_type = schema::UserId)]
     user: UserId,
+    #[schema(value_type = schema::DeviceId)]
     device: DeviceId,
+    #[schema(value_type = schema::Channel)]
     channel: ChannelKind,
+    #[schema(value_type = schema::DevicePlatform, inline)]
     platform: Platform,
+    #[schema(value_type = schema::Project)]
     project: Credential,
     #[serde(flatten)]
+    #[schema(value_type = schema::DeviceAddress, inline)]
     target: Target,
+    /// A language tag, as the app reported it.
+    #[schema(required)]
     locale: Option<String>,
+    /// A name of the IANA database, as the app reported it.
+    #[schema(required)]
     time_zone: Option<String>,
+    /// What a provider said of it; `null` is the ordinary case.
+    #[schema(required)]
     mark: Option<MarkBody>,
     created_at: Time,
+    /// When it was registered last.
     seen_at: Time,
 }
 
-#[derive(Debug, Serialize)]
+/// What a provider said of a device.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Mark)]
 struct MarkBody {
+    #[schema(value_type = schema::MarkState)]
     kind: MarkKind,
+    /// The provider's code, as `UNREGISTERED`.
     reason: String,
     at: Time,
 }

@@ -1,32 +1,73 @@
 //! Whether the process lives, and whether it is of use. Neither needs a key, and neither tells a stranger more.
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::Shared;
+use super::document::{Operation, Tag};
+use super::routes::Routes;
 use crate::limits;
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .open(
+            "/healthz",
+            healthz,
+            Operation::new(Tag::Observation, "getHealth", "Does the process live?")
+                .text("Answers as long as the process does.")
+                .answers::<HealthBody>(StatusCode::OK, "It lives.", json!({ "status": "ok" })),
+        )
+        .open("/readyz", readyz, readiness())
+}
+
+fn readiness() -> Operation {
+    Operation::new(Tag::Observation, "getReadiness", "Is the server of use?")
+        .text(
+            "*Ready* means that notifications can be accepted, and that the engine which sends them runs. It stays so \
+             while a provider is down or refuses a credential: what is accepted waits. A route that is paused for a \
+             refused credential is counted in `paused_routes` and named in `reasons`.",
+        )
+        .answers::<Readiness>(
+            StatusCode::OK,
+            "It is.",
+            json!({ "status": "ready", "reasons": [], "in_flight": 12, "paused_routes": 0 }),
+        )
+        .answers::<Readiness>(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "It is not: `reasons` say why.",
+            json!({
+                "status": "unready", "reasons": ["the store can't be read"], "in_flight": 0, "paused_routes": 0,
+            }),
+        )
+}
+
+/// That the process lives.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Health)]
+struct HealthBody {
+    /// `ok`.
+    status: &'static str,
 }
 
 /// Whether the server is of use.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Readiness {
+    /// `ready` or `unready`.
     status: &'static str,
+    /// Why it is not ready, and which routes are paused.
     reasons: Vec<String>,
+    /// Deliveries that are being attempted.
     in_flight: usize,
     paused_routes: usize,
 }
 
 /// The process answers.
 async fn healthz() -> Response {
-    Json(json!({ "status": "ok" })).into_response()
+    Json(HealthBody { status: "ok" }).into_response()
 }
 
 /// Notifications can be accepted, and an engine runs that sends them. A route whose credential was refused is named, and

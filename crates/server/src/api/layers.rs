@@ -1,5 +1,6 @@
 //! What happens around every request: it gets an id, its place among the requests in flight and a deadline; its
-//! problem gets its form; and the log gets one line, which names the route and never what was in it.
+//! problem gets its form; it is counted; and the log gets one line, which names the route and never what was in it. The
+//! id is in every line that the request leads to.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use tracing::Instrument;
 
 use super::problem::{Problem, ProblemKind};
 use super::{Api, Shared};
@@ -21,13 +23,19 @@ pub(super) async fn observe(State(api): State<Shared>, request: Request, next: N
     let began = Instant::now();
     let id = request_id(&request, &api);
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = formed(next.run(request).await, &id);
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("(no route)", MatchedPath::as_str);
+    let meter = api.scrape.http.begin(&method, route);
+    // Of the most severe level, so that the id is there whatever level is logged.
+    let span = tracing::error_span!("request", request_id = %id);
+    let response = next.run(request).instrument(span.clone()).await;
+    let _entered = span.enter();
+    let mut response = formed(response, &id);
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    let route = route.as_ref().map_or("(no route)", MatchedPath::as_str);
-    log(&method, route, response.status(), began.elapsed(), &id);
+    meter.answered(response.status());
+    log(&method, route, response.status(), began.elapsed());
     response
 }
 
@@ -51,7 +59,7 @@ fn formed(response: Response, id: &str) -> Response {
         },
     };
     if let Some(cause) = problem.cause() {
-        tracing::warn!(request_id = id, cause, "a request failed");
+        tracing::warn!(cause, "a request failed");
     }
     let mut formed = problem.render(id);
     if let Some(allow) = response.headers().get(ALLOW) {
@@ -98,13 +106,13 @@ fn problem_of_router(response: &Response) -> Option<Problem> {
     })
 }
 
-fn log(method: &Method, route: &str, status: StatusCode, took: Duration, id: &str) {
+fn log(method: &Method, route: &str, status: StatusCode, took: Duration) {
     let status = status.as_u16();
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     if status >= 500 {
-        tracing::warn!(%method, route, status, took_ms, request_id = id, "request");
+        tracing::warn!(%method, route, status, took_ms, "request");
     } else {
-        tracing::debug!(%method, route, status, took_ms, request_id = id, "request");
+        tracing::debug!(%method, route, status, took_ms, "request");
     }
 }
 

@@ -11,8 +11,13 @@ use http::{HeaderValue, StatusCode};
 use pabal_core::ids::Invalid;
 use pabal_core::{Error, ErrorKind};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::document::schema;
 use crate::shape::{Fault, Misfit};
+
+/// What every problem is written as.
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// What went wrong, for the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,24 +51,33 @@ pub(crate) enum ProblemKind {
     StoreUnavailable,
     Overloaded,
     Timeout,
+    Unfinished,
 }
 
-/// A problem as it is answered, in the order in which people read it.
-#[derive(Debug, Serialize)]
-struct Document<'a> {
+/// What went wrong (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody {
     #[serde(rename = "type")]
+    #[schema(value_type = schema::ProblemType)]
     kind: String,
+    /// The same for every problem of a type.
     title: &'static str,
     status: u16,
-    detail: &'a str,
+    /// For people; it may change.
+    detail: String,
+    /// The field, header or query parameter that is to blame, as `to.users[1]`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'a str>,
-    request_id: &'a str,
+    #[schema(nullable = false)]
+    field: Option<String>,
+    /// Missing in what is said of an item of a batch: the request is the batch's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    request_id: Option<String>,
 }
 
 impl ProblemKind {
-    #[cfg(test)]
-    pub(crate) const ALL: [ProblemKind; 18] = [
+    pub(crate) const ALL: [ProblemKind; 19] = [
         Self::MalformedJson,
         Self::InvalidRequest,
         Self::Unauthorized,
@@ -82,6 +96,7 @@ impl ProblemKind {
         Self::StoreUnavailable,
         Self::Overloaded,
         Self::Timeout,
+        Self::Unfinished,
     ];
 
     /// The last part of the problem's `type`.
@@ -94,7 +109,13 @@ impl ProblemKind {
         self.parts().1
     }
 
-    const fn title(self) -> &'static str {
+    /// The problem's `type`.
+    pub(crate) fn urn(self) -> String {
+        format!("urn:pabal:problem:{}", self.word())
+    }
+
+    /// The same for every problem of this kind.
+    pub(crate) const fn title(self) -> &'static str {
         self.parts().2
     }
 
@@ -121,7 +142,7 @@ impl ProblemKind {
                 ("idempotency_key_reused", S::UNPROCESSABLE_ENTITY, "The key was used with another body")
             }
             Self::TooManyRequests => {
-                ("too_many_requests", S::TOO_MANY_REQUESTS, "This key has too many requests open")
+                ("too_many_requests", S::TOO_MANY_REQUESTS, "This key sends too many requests")
             }
             Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "Something failed that should not"),
             Self::StoreUnavailable => {
@@ -129,6 +150,7 @@ impl ProblemKind {
             }
             Self::Overloaded => ("overloaded", S::SERVICE_UNAVAILABLE, "Too many requests are open"),
             Self::Timeout => ("timeout", S::SERVICE_UNAVAILABLE, "The request took too long"),
+            Self::Unfinished => ("unfinished", S::SERVICE_UNAVAILABLE, "There was no time for all of it"),
         }
     }
 }
@@ -181,20 +203,29 @@ impl Problem {
         self.cause.as_deref()
     }
 
-    /// The answer, with the id under which the logs know the request.
-    pub(crate) fn render(&self, request_id: &str) -> Response {
-        let status = self.kind.status();
-        let document = Document {
-            kind: format!("urn:pabal:problem:{}", self.kind.word()),
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.kind.status()
+    }
+
+    /// The document, with the id under which the logs know the request.
+    pub(crate) fn document(&self, request_id: Option<&str>) -> ProblemBody {
+        ProblemBody {
+            kind: self.kind.urn(),
             title: self.kind.title(),
-            status: status.as_u16(),
-            detail: &self.detail,
-            field: self.field.as_deref(),
-            request_id,
-        };
+            status: self.status().as_u16(),
+            detail: self.detail.clone(),
+            field: self.field.clone(),
+            request_id: request_id.map(str::to_owned),
+        }
+    }
+
+    /// The answer.
+    pub(crate) fn render(&self, request_id: &str) -> Response {
+        let (status, document) = (self.status(), self.document(Some(request_id)));
         let mut response = (status, serde_json::to_string(&document).unwrap_or_default()).into_response();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if self.kind == ProblemKind::Unauthorized {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

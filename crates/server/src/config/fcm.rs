@@ -6,16 +6,19 @@ use std::path::PathBuf;
 use pabal_core::route::Credential;
 use serde::Deserialize;
 
+use super::proxy::ProxySetting;
 use crate::shape::Misfit;
 
 /// Firebase projects.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FcmSection {
     /// The project that a request means when it names none; with one project, that one.
     pub default_project: Option<Credential>,
     /// PEM file of an authority to be trusted besides the public ones.
     pub extra_ca: Option<PathBuf>,
+    /// The proxy on the way to Google; once loaded, with what the environment has to say.
+    pub proxy: Option<ProxySetting>,
     /// The projects, by the names that requests use.
     pub projects: BTreeMap<Credential, ProjectSection>,
 }

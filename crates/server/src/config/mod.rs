@@ -7,8 +7,12 @@ mod engine;
 mod fcm;
 mod http;
 mod log;
+mod proxy;
 mod reference;
+pub mod render;
+mod retention;
 mod source;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,8 +24,11 @@ pub use self::engine::{EngineSection, RetrySection};
 pub use self::fcm::{FcmSection, ProjectSection};
 pub use self::http::HttpSection;
 pub use self::log::{LogFormat, LogSection};
-pub use self::reference::{KEYS, Key, Kind};
+pub use self::proxy::ProxySetting;
+pub use self::reference::{KEYS, Key, Kind, SECTIONS};
+pub use self::retention::RetentionSection;
 use self::source::Source;
+pub use self::tls::TlsSection;
 use crate::shape::{self, Misfit};
 
 /// The fewest characters that a key given by the operator may have.
@@ -40,12 +47,16 @@ pub struct Config {
     pub api_key: Option<SecretString>,
     /// Limits and deadlines of the API.
     pub http: HttpSection,
+    /// TLS for the API.
+    pub tls: TlsSection,
     /// Firebase projects.
     pub fcm: FcmSection,
     /// How strong the engine is.
     pub engine: EngineSection,
     /// How deliveries are retried.
     pub retry: RetrySection,
+    /// How long what has ended is kept.
+    pub retention: RetentionSection,
     /// What is logged.
     pub log: LogSection,
 }
@@ -67,9 +78,11 @@ struct Document {
     queue: Option<String>,
     api_key: Option<SecretText>,
     http: HttpSection,
+    tls: TlsSection,
     fcm: FcmSection,
     engine: EngineSection,
     retry: RetrySection,
+    retention: RetentionSection,
     log: LogSection,
 }
 
@@ -81,9 +94,11 @@ impl Default for Document {
             queue: None,
             api_key: None,
             http: HttpSection::default(),
+            tls: TlsSection::default(),
             fcm: FcmSection::default(),
             engine: EngineSection::default(),
             retry: RetrySection::default(),
+            retention: RetentionSection::default(),
             log: LogSection::default(),
         }
     }
@@ -101,7 +116,8 @@ impl From<String> for SecretText {
 }
 
 impl Config {
-    /// Reads the file, if one is named, lays the variables over it and checks the whole.
+    /// Reads the file, if one is named, lays the variables over it and checks the whole. Of the variables that are not
+    /// `PABAL_…`, those that name a proxy count.
     ///
     /// # Errors
     /// The first thing that is wrong.
@@ -109,9 +125,22 @@ impl Config {
         file: Option<&Path>,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let mut source = Source::read(file)?;
+        let variables: Vec<(String, String)> = variables.into_iter().collect();
+        Self::read(Source::read(file)?, &variables)
+    }
+
+    /// What a file of this text would be, beside these variables.
+    pub(crate) fn of_text(text: &str, variables: &[(String, String)]) -> Result<Self, ConfigError> {
+        Self::read(Source::parse("pabal.toml".to_owned(), text)?, variables)
+    }
+
+    fn read(mut source: Source, variables: &[(String, String)]) -> Result<Self, ConfigError> {
         source.lay_over(variables)?;
-        let checked = shape::read::<Document>(source.value()).and_then(Config::check);
+        let read = shape::read::<Document>(source.value()).map(|mut document| {
+            document.fcm.proxy = proxy::chosen(document.fcm.proxy, variables);
+            document
+        });
+        let checked = read.and_then(Config::check);
         checked.map_err(|misfit| source.blame(&misfit))
     }
 
@@ -127,7 +156,9 @@ impl Config {
             return Err(Misfit::value("api_key", problem));
         }
         document.http.check()?;
+        document.tls.check()?;
         document.fcm.check()?;
+        document.retention.check()?;
         document.log.check()?;
         let config = Self {
             listen,
@@ -135,9 +166,11 @@ impl Config {
             queue: document.queue,
             api_key,
             http: document.http,
+            tls: document.tls,
             fcm: document.fcm,
             engine: document.engine,
             retry: document.retry,
+            retention: document.retention,
             log: document.log,
         };
         config.engine_config().map(|_| config)
@@ -145,7 +178,12 @@ impl Config {
 
     /// What the engine is made with.
     pub(crate) fn engine_config(&self) -> Result<pabal_engine::EngineConfig, Misfit> {
-        self.engine.with_retry(self.retry.policy()?)
+        let engine = self.engine.with_retry(self.retry.policy()?)?;
+        Ok(pabal_engine::EngineConfig {
+            retention: self.retention.policy(),
+            prune_every_ms: self.retention.check_every_ms,
+            ..engine
+        })
     }
 }
 
@@ -158,9 +196,11 @@ impl Default for Config {
             queue: None,
             api_key: None,
             http: HttpSection::default(),
+            tls: TlsSection::default(),
             fcm: FcmSection::default(),
             engine: EngineSection::default(),
             retry: RetrySection::default(),
+            retention: RetentionSection::default(),
             log: LogSection::default(),
         }
     }
@@ -236,12 +276,12 @@ mod tests {
         refused(
             "listne = 1",
             &[],
-            "pabal.toml: listne is not known; known here: listen, store, queue, api_key, http, fcm, engine, retry, log",
+            "pabal.toml: listne is not known; known here: listen, store, queue, api_key, http, tls, fcm, engine, retry, retention, log",
         );
         refused(
             "[fcm]\nproject = 'a'",
             &[],
-            "pabal.toml: fcm.project is not known; known here: default_project, extra_ca, projects",
+            "pabal.toml: fcm.project is not known; known here: default_project, extra_ca, proxy, projects",
         );
         refused("listen = 8080", &[], "pabal.toml: listen must be a string, not a number");
         refused(
@@ -311,10 +351,29 @@ mod tests {
     }
 
     #[test]
+    fn the_environments_proxy_counts_unless_the_key_is_there() {
+        let environment = ("HTTPS_PROXY", "http://proxy:1");
+        let named_by = |toml: &str, variables: &[(&str, &str)]| {
+            load(toml, variables).unwrap().fcm.proxy.map(|proxy| proxy.named_by)
+        };
+        assert_eq!(named_by("", &[]), None);
+        assert_eq!(named_by("", &[environment]), Some("HTTPS_PROXY".to_owned()));
+        assert_eq!(named_by("[fcm]\nproxy = 'http://other:1'", &[environment]), Some("fcm.proxy".to_owned()));
+        assert_eq!(named_by("[fcm]\nproxy = 'off'", &[environment]), None);
+        assert_eq!(named_by("", &[environment, ("PABAL_FCM_PROXY", "off")]), None);
+    }
+
+    #[test]
     fn variables_that_belong_to_others_are_left_alone() {
         // The command line's own, and those that Kubernetes and Docker set for a service of this name.
-        let others =
-            ["PABAL_URL", "PABAL_CONFIG", "PABAL_SERVICE_HOST", "PABAL_PORT", "PABAL_PORT_8080_TCP_ADDR"];
+        let others = [
+            "PABAL_URL",
+            "PABAL_CONFIG",
+            "PABAL_CA",
+            "PABAL_SERVICE_HOST",
+            "PABAL_PORT",
+            "PABAL_PORT_8080_TCP_ADDR",
+        ];
         load("", &others.map(|name| (name, "x"))).unwrap();
     }
 
@@ -326,7 +385,8 @@ mod tests {
 
     #[test]
     fn secrets_never_show() {
-        let config = load("api_key = 'a-key-of-twenty-four-chars'", &[]).unwrap();
+        let proxy = [("PABAL_FCM_PROXY", "http://ann:twenty@proxy:1")];
+        let config = load("api_key = 'a-key-of-twenty-four-chars'", &proxy).unwrap();
         assert!(!format!("{config:?}").contains("twenty"));
     }
 }

@@ -13,7 +13,7 @@ const PREFIX: &str = "PABAL_";
 /// The value is in the file that the variable names: for secrets that are mounted as files.
 const FILE_SUFFIX: &str = "_FILE";
 /// Variables of the command line's own.
-const FOREIGN: [&str; 2] = ["PABAL_URL", "PABAL_CONFIG"];
+const FOREIGN: [&str; 3] = ["PABAL_URL", "PABAL_CONFIG", "PABAL_CA"];
 /// What Kubernetes and Docker set for a service that is called `pabal`.
 const FOREIGN_PREFIXES: [&str; 2] = ["PABAL_SERVICE_", "PABAL_PORT"];
 
@@ -31,18 +31,27 @@ impl Source {
             let value = Value::Object(Map::new());
             return Ok(Self { file: "configuration".to_owned(), value, by_variable: BTreeMap::new() });
         };
-        let origin = path.display().to_string();
-        let fail = |problem: String| ConfigError { origin: origin.clone(), problem };
-        let text = std::fs::read_to_string(path).map_err(|error| fail(format!("can't be read: {error}")))?;
-        let mut value: Value = toml::from_str(&text).map_err(|error| {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
+            origin: file.clone(),
+            problem: format!("can't be read: {error}"),
+        })?;
+        let mut source = Self::parse(file, &text)?;
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            anchor(&mut source.value, folder);
+        }
+        Ok(source)
+    }
+
+    /// Reads the text of a file.
+    pub(super) fn parse(file: String, text: &str) -> Result<Self, ConfigError> {
+        let value: Value = toml::from_str(text).map_err(|error| {
             // The error's own display quotes the line, which may hold a secret.
             let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            fail(format!("line {line} is not TOML: {}", error.message()))
+            let problem = format!("line {line} is not TOML: {}", error.message());
+            ConfigError { origin: file.clone(), problem }
         })?;
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            anchor(&mut value, folder);
-        }
-        Ok(Self { file: origin, value, by_variable: BTreeMap::new() })
+        Ok(Self { file, value, by_variable: BTreeMap::new() })
     }
 
     pub(super) fn value(&self) -> &Value {
@@ -50,20 +59,18 @@ impl Source {
     }
 
     /// Lays the variables over what is there.
-    pub(super) fn lay_over(
-        &mut self,
-        variables: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<(), ConfigError> {
-        let ours: BTreeMap<String, String> =
-            variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX) && !is_foreign(name)).collect();
-        for (name, given) in &ours {
+    pub(super) fn lay_over(&mut self, variables: &[(String, String)]) -> Result<(), ConfigError> {
+        let is_ours = |name: &str| name.starts_with(PREFIX) && !is_foreign(name);
+        let ours: BTreeMap<&String, &String> =
+            variables.iter().filter(|(name, _)| is_ours(name)).map(|(name, value)| (name, value)).collect();
+        for (&name, &given) in &ours {
             let fail = |problem: String| ConfigError { origin: name.clone(), problem };
             let from_file = name.strip_suffix(FILE_SUFFIX).filter(|plain| self.key_of(plain).is_some());
             let plain = from_file.unwrap_or(name);
             let Some((key, path)) = self.key_of(plain) else {
                 return Err(fail("is no key of the configuration".to_owned()));
             };
-            if from_file.is_some() && ours.contains_key(plain) {
+            if from_file.is_some() && ours.keys().any(|known| *known == plain) {
                 return Err(fail(format!("{plain} is given too; leave one out")));
             }
             let text = match from_file {
@@ -123,8 +130,9 @@ fn is_foreign(name: &str) -> bool {
 
 fn typed(key: &Key, text: String) -> Result<Value, String> {
     match key.kind {
-        Kind::Text | Kind::Path | Kind::Backend => Ok(Value::String(text)),
-        Kind::Number => match text.parse::<u64>() {
+        Kind::Text | Kind::Choice(_) | Kind::Path | Kind::Backend => Ok(Value::String(text)),
+        Kind::Flag => text.parse().map(Value::Bool).map_err(|_| "must be true or false".to_owned()),
+        Kind::Number { .. } => match text.parse::<u64>() {
             Ok(number) => Ok(Value::from(number)),
             Err(_) => Err("must be a whole number".to_owned()),
         },
@@ -155,7 +163,7 @@ fn anchor(root: &mut Value, folder: &Path) {
                     *text = format!("sqlite://{}", folder.join(path).display());
                 }
             }
-            Kind::Text | Kind::Number => {}
+            Kind::Text | Kind::Choice(_) | Kind::Number { .. } | Kind::Flag => {}
         });
     }
 }

@@ -152,7 +152,12 @@ pub(crate) async fn exchange(address: SocketAddr, request: Request<Full<Bytes>>)
     let exchange = async {
         let (head, body) = sender.send_request(request).await.unwrap().into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+        let kind = head.headers.get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
+        let body = match kind {
+            _ if bytes.is_empty() => Value::Null,
+            Some(kind) if kind.ends_with("json") => serde_json::from_slice(&bytes).unwrap(),
+            _ => Value::from(String::from_utf8(bytes.to_vec()).unwrap()),
+        };
         Answer { status: head.status, headers: head.headers, body }
     };
     tokio::time::timeout(DEADLINE, exchange).await.expect("an answer within the deadline")

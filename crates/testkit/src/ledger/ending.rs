@@ -155,7 +155,10 @@ pub async fn a_selection_ends_nothing_else(harness: impl LedgerHarness) {
     let summary = stage.cancel(Selection::User(APP, user("ann"))).await;
     assert_eq!(summary, EndSummary { ended: 1, in_flight: 0, next: None });
     let open: Vec<_> = stage.deliveries(both).await.into_iter().filter(|view| view.state.is_open()).collect();
-    assert_eq!(open.iter().map(|view| view.recipient.user()).collect::<Vec<_>>(), [Some(&user("ben"))]);
+    assert_eq!(
+        open.iter().map(|view| view.recipient.as_ref()?.user()).collect::<Vec<_>>(),
+        [Some(&user("ben"))]
+    );
     assert_eq!(stage.notification_state(later).await, NotificationState::Scheduled, "it is for ben as well");
     assert_eq!(stage.cancel(Selection::Delivery(APP, bare)).await.ended, 1);
     assert_eq!(stage.claim().await.len(), 1, "ben's alone is left");

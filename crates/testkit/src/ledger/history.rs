@@ -6,7 +6,7 @@ use pabal_core::delivery::{DeliveryState, Reason};
 use pabal_core::ids::NotificationId;
 use pabal_core::outcome::OutcomeKind;
 use pabal_core::seam::store::AttemptView;
-use pabal_core::seam::{Change, Selection, Settlement, Work};
+use pabal_core::seam::{Change, DeadFilter, Selection, Settlement, Work};
 
 use super::*;
 use crate::fixtures::{
@@ -87,8 +87,8 @@ async fn one_of_each<H: LedgerHarness>(stage: &mut Stage<H>) -> Vec<Notification
     let cancelled = super::stage::delivery_of(&work[4]);
     assert_eq!(stage.cancel(Selection::Delivery(APP, cancelled)).await.ended, 1);
     all.push(stage.accept(to_token("g")).await);
-    let dead = Selection::Delivery(APP, super::stage::delivery_of(&work[2]));
-    let redriven = stage.ledger().redrive(dead, None, 1).await.expect("a redrive");
+    let dead = DeadFilter::of_delivery(super::stage::delivery_of(&work[2]));
+    let redriven = stage.ledger().redrive(APP, dead, None, 1).await.expect("a redrive");
     assert_eq!(redriven.reopened.len(), 1);
     all
 }

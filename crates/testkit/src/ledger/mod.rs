@@ -3,18 +3,24 @@
 
 pub mod accepting;
 pub mod crashing;
+pub mod dead_letters;
 pub mod directory;
 pub mod ending;
+pub mod erasing;
 pub mod history;
 pub mod keeping;
+pub mod listing;
 pub mod loading;
+pub mod marks;
 pub mod paging;
+pub mod pruning;
 pub mod rebuilding;
 pub mod recipients;
 pub mod redriving;
 pub mod settling;
 mod stage;
 pub mod taking_turns;
+pub(crate) mod walking;
 
 use std::sync::Arc;
 
@@ -180,7 +186,55 @@ macro_rules! ledger_suite {
                 many_devices_are_put_at_once_or_not_at_all,
                 a_deleted_device_is_gone,
             ],
+            marks: [
+                marked_devices_are_listed_by_the_time_of_their_mark,
+                marked_devices_are_found_by_each_filter,
+                a_restored_device_gets_deliveries_again,
+                devices_are_restored_by_a_filter_step_by_step,
+                registering_takes_a_device_off_the_list_of_marks,
+            ],
+            listing: [
+                notifications_are_listed_newest_first_and_filtered,
+                deliveries_are_listed_by_each_filter_alone_and_combined,
+                paging_shows_each_item_once_though_more_are_added,
+                a_filter_that_finds_little_of_much_still_ends,
+                a_list_shows_its_app_alone,
+            ],
+            dead_letters: [
+                dead_letters_are_listed_by_each_filter,
+                a_purge_removes_what_its_filter_finds_and_nothing_else,
+                purging_goes_on_step_by_step,
+                a_purged_fan_out_leaves_what_was_made_of_it,
+                a_settle_for_what_was_purged_is_refused,
+                a_redrive_opens_exactly_what_its_filter_finds,
+                a_redrive_job_leaves_out_what_dies_later,
+                a_redrive_job_goes_on_after_a_restart,
+                a_stop_wins_over_an_advance,
+                redrive_jobs_are_bounded_and_listed,
+            ],
+            erasing: [
+                an_erased_user_leaves_counts_and_no_name,
+                a_fan_out_skips_who_was_erased,
+                what_is_in_flight_for_an_erased_user_is_settled_and_not_tried_again,
+                erasing_again_changes_nothing,
+                erasing_touches_nobody_else,
+            ],
+            pruning: [
+                nothing_open_is_pruned,
+                what_ended_is_pruned_by_its_last_end,
+                what_is_dead_is_kept_longer,
+                pruning_goes_on_in_bounded_steps,
+                a_key_is_answered_though_its_notification_is_pruned,
+                jobs_that_ended_are_forgotten,
+                a_store_tells_how_big_it_is,
+            ],
             keeping: [
+                apps_are_made_once_and_listed_by_name,
+                there_is_a_bounded_number_of_apps,
+                keys_are_listed_newest_first,
+                a_key_is_revoked_for_good,
+                what_is_known_of_a_key_is_kept,
+                an_app_has_a_bounded_number_of_keys,
                 keys_are_kept_by_their_hash,
                 a_pause_survives_a_restart_and_keeps_its_beginning,
                 a_store_keeps_its_identity,

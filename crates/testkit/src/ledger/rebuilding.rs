@@ -7,7 +7,7 @@ use pabal_core::delivery::{DeliveryState, Reason};
 use pabal_core::ids::ItemId;
 use pabal_core::notification::NotificationState;
 use pabal_core::route::{Lane, Platform};
-use pabal_core::seam::{Answer, Epoch, Paged, QueueItem, Scan, Selection, Settled};
+use pabal_core::seam::{Answer, DeadFilter, Epoch, Paged, QueueItem, Scan, Selection, Settled};
 
 use super::stage::{OVERDUE_MS, delivery_of};
 use super::*;
@@ -199,7 +199,7 @@ pub async fn what_could_not_be_enqueued_is_found(harness: impl LedgerHarness) {
     let accepted = stage.accept_as(to_token("bare").build(id)).await;
     assert_eq!(accepted.answer, Answer::Accepted { id, deliveries: Some(1) }, "the caller gets its answer");
     assert!(matches!(stage.page(&fan_out, 10).await, Paged::Made { last: true, .. }));
-    let redriven = stage.ledger().redrive(Selection::App(APP), None, 10).await.expect("a redrive");
+    let redriven = stage.ledger().redrive(APP, DeadFilter::all(), None, 10).await.expect("a redrive");
     assert_eq!(redriven.reopened, [ItemId::Delivery(dead)]);
     server.line.cut(Cut::Mended);
 

@@ -54,7 +54,7 @@ pub async fn a_user_without_a_device_is_not_left_out_silently(harness: impl Ledg
         let recipient = Recipient::NoDevice { user: user(name) };
         let (view, attempts) = stage.delivery(recipient.delivery_id(id)).await;
         assert_eq!((view.state, view.reason), (DeliveryState::Undeliverable, Some(Reason::NoDevice)));
-        assert_eq!((view.recipient, view.route, attempts.len()), (recipient, None, 0));
+        assert_eq!((view.recipient, view.route, attempts.len()), (Some(recipient), None, 0));
         assert_eq!(view.finished_at, Some(stage.now()));
     }
 }

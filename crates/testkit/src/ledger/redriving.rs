@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pabal_core::delivery::{DeliveryState, Reason};
 use pabal_core::ids::ItemId;
 use pabal_core::notification::NotificationState;
-use pabal_core::seam::{Paged, Selection, Settled};
+use pabal_core::seam::{DeadFilter, Paged, Selection, Settled};
 
 use super::stage::delivery_of;
 use super::*;
@@ -14,8 +14,8 @@ use crate::fixtures::{
     retried, to_token, to_users,
 };
 
-async fn redrive<H: LedgerHarness>(stage: &Stage<H>, selection: Selection) -> BTreeSet<ItemId> {
-    let redriven = stage.ledger().redrive(selection, None, 1000).await.expect("a redrive");
+async fn redrive<H: LedgerHarness>(stage: &Stage<H>, filter: DeadFilter) -> BTreeSet<ItemId> {
+    let redriven = stage.ledger().redrive(APP, filter, None, 1000).await.expect("a redrive");
     assert_eq!(redriven.next, None, "one step is enough");
     redriven.reopened.into_iter().collect()
 }
@@ -35,14 +35,15 @@ pub async fn only_what_is_dead_is_redriven(harness: impl LedgerHarness) {
     stage.settle_well(delivered(&work[1])).await;
     stage.accept(to_token("open")).await;
     let dead = delivery_of(&work[0]);
-    assert!(redrive(&stage, Selection::App(OTHER_APP)).await.is_empty());
-    assert!(redrive(&stage, Selection::Delivery(APP, delivery_of(&work[1]))).await.is_empty());
-    assert_eq!(redrive(&stage, Selection::App(APP)).await, BTreeSet::from([ItemId::Delivery(dead)]));
+    let others = stage.ledger().redrive(OTHER_APP, DeadFilter::all(), None, 1000).await.expect("a redrive");
+    assert_eq!(others.reopened, []);
+    assert!(redrive(&stage, DeadFilter::of_delivery(delivery_of(&work[1]))).await.is_empty());
+    assert_eq!(redrive(&stage, DeadFilter::all()).await, BTreeSet::from([ItemId::Delivery(dead)]));
     let (view, _) = stage.delivery(dead).await;
     assert_eq!((view.state, view.reason, view.finished_at), (DeliveryState::Scheduled, None, None));
     assert_eq!(view.due_at, Some(stage.now()));
     assert_eq!(stage.state(expired).await.0, DeliveryState::Expired);
-    assert!(redrive(&stage, Selection::App(APP)).await.is_empty(), "it is not dead any more");
+    assert!(redrive(&stage, DeadFilter::all()).await.is_empty(), "it is not dead any more");
 }
 
 // ledger.md L31, delivery-states.md S7
@@ -55,7 +56,7 @@ pub async fn a_redriven_delivery_has_a_fresh_budget_and_its_whole_past(harness: 
     stage.settle_well(rejected(&last)).await;
     stage.advance(1000);
     let redriven =
-        stage.ledger().redrive(Selection::Delivery(APP, delivery), None, 10).await.expect("a redrive");
+        stage.ledger().redrive(APP, DeadFilter::of_delivery(delivery), None, 10).await.expect("a redrive");
     assert_eq!(redriven.waiting, [(android_route(), 0)]);
     assert_eq!(stage.settle(rejected(&last)).await.settled, Settled::Refused, "that one is settled");
     let work = stage.claim_one().await;
@@ -75,7 +76,7 @@ pub async fn a_redrive_takes_back_a_cancel(harness: impl LedgerHarness) {
     assert_eq!(stage.cancel(Selection::Delivery(APP, delivery)).await.in_flight, 1);
     stage.settle_well(rejected(&work)).await;
     assert_eq!(stage.state(delivery).await, (DeliveryState::Dead, Some(Reason::Rejected)));
-    assert_eq!(redrive(&stage, Selection::Delivery(APP, delivery)).await.len(), 1);
+    assert_eq!(redrive(&stage, DeadFilter::of_delivery(delivery)).await.len(), 1);
     stage.settle_well(retried(&stage.claim_one().await, 0)).await;
     stage.settle_well(delivered(&stage.claim_one().await)).await;
 }
@@ -87,11 +88,11 @@ pub async fn past_its_expiry_a_redrive_gives_the_time_to_live_again(harness: imp
     stage.settle_well(rejected(&stage.claim_one().await)).await;
     let first_expiry = stage.notification(id).await.expires_at;
     stage.advance(HOUR_MS / 2);
-    assert_eq!(redrive(&stage, Selection::Notification(APP, id)).await.len(), 1);
+    assert_eq!(redrive(&stage, DeadFilter::of_notification(id)).await.len(), 1);
     assert_eq!(stage.notification(id).await.expires_at, first_expiry, "there is time left");
     stage.settle_well(rejected(&stage.claim_one().await)).await;
     stage.advance(HOUR_MS);
-    assert_eq!(redrive(&stage, Selection::Notification(APP, id)).await.len(), 1);
+    assert_eq!(redrive(&stage, DeadFilter::of_notification(id)).await.len(), 1);
     assert_eq!(stage.notification(id).await.expires_at, stage.now().plus_ms(3_600_000));
     assert_eq!(content(&stage.claim_one().await).remaining_ms, HOUR_MS);
 }
@@ -103,7 +104,7 @@ pub async fn a_redrive_under_a_clock_set_back_is_settled(harness: impl LedgerHar
     let first = stage.claim_one().await;
     stage.settle_well(rejected(&first)).await;
     stage.queue_clock().set_by(-3_600_000);
-    redrive(&stage, Selection::Delivery(APP, delivery)).await;
+    redrive(&stage, DeadFilter::of_delivery(delivery)).await;
     let second = stage.claim_one().await;
     assert!(second.lease.epoch > first.lease.epoch, "{:?} {:?}", second.lease.epoch, first.lease.epoch);
     stage.settle_well(delivered(&second)).await;
@@ -122,7 +123,7 @@ pub async fn redriving_goes_on_page_by_page(harness: impl LedgerHarness) {
     }
     let (mut reopened, mut after) = (BTreeSet::<ItemId>::new(), None);
     for _ in 0..10 {
-        let step = stage.ledger().redrive(Selection::App(APP), after, 10).await.expect("a step");
+        let step = stage.ledger().redrive(APP, DeadFilter::all(), after, 10).await.expect("a step");
         assert!(step.reopened.len() <= 10, "a step is bounded");
         // What dies again at once is not redriven by the same round.
         for work in stage.claim().await {
@@ -153,7 +154,7 @@ pub async fn a_dead_fan_out_goes_on_at_its_cursor(harness: impl LedgerHarness) {
     assert_eq!(stage.notification_state(id).await, NotificationState::Dead);
     let first = stage.claim_one().await;
     stage.settle_well(delivered(&first)).await;
-    assert_eq!(redrive(&stage, Selection::Notification(APP, id)).await, BTreeSet::from([ItemId::FanOut(id)]));
+    assert_eq!(redrive(&stage, DeadFilter::of_notification(id)).await, BTreeSet::from([ItemId::FanOut(id)]));
     assert_eq!(stage.notification_state(id).await, NotificationState::Expanding);
     let again = stage.claim_one().await;
     assert_eq!((&fan_out(&again).cursor, fan_out(&again).failures), (&cursor, 0));

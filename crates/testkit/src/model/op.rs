@@ -1,6 +1,7 @@
 //! What can happen to a ledger, and how histories are drawn.
 
 use pabal_core::clock::Timestamp;
+use pabal_core::delivery::Reason;
 use proptest::prelude::*;
 
 use crate::fixtures::{Draft, HOUR_MS, VISIBILITY_MS, to_device, to_token, to_users};
@@ -34,7 +35,15 @@ pub(super) enum Op {
     /// The expirer's round.
     Expire,
     /// An operator redrives.
-    Redrive(Which),
+    Redrive(Letters),
+    /// An operator purges.
+    Purge(Letters),
+    /// A person is forgotten, as callers do it (what is open is cancelled first), or at once.
+    Erase { user: usize, cancel: bool },
+    /// The pruner's round.
+    Prune { ended_ms_ago: u64, dead_ms_ago: u64, rows_max: usize },
+    /// The mark is taken off a device, or off all that were retired.
+    Restore { one: Option<(usize, usize)> },
     /// Time passes.
     Advance { ms: u64 },
     /// The queue's server sets its clock back.
@@ -82,6 +91,15 @@ pub(super) enum Which {
     Delivery { nth: usize },
     User { user: usize },
     All,
+}
+
+/// Which dead letters an operation is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Letters {
+    pub(super) which: Which,
+    pub(super) reason: Option<Reason>,
+    /// Those that died at least so long ago.
+    pub(super) died_ms_ago: Option<i64>,
 }
 
 /// The users that histories know, each with up to two devices.
@@ -139,7 +157,12 @@ fn ops() -> impl Strategy<Value = Op> {
             .prop_map(|(nth, users_max, again)| Op::Page { nth, users_max, again }),
         3 => whiches().prop_map(Op::Cancel),
         2 => Just(Op::Expire),
-        3 => whiches().prop_map(Op::Redrive),
+        3 => letters().prop_map(Op::Redrive),
+        2 => letters().prop_map(Op::Purge),
+        1 => (0..USERS.len(), any::<bool>()).prop_map(|(user, cancel)| Op::Erase { user, cancel }),
+        2 => prunes(),
+        1 => prop::option::weighted(0.7, (0..USERS.len(), 0..DEVICES.len()))
+            .prop_map(|one| Op::Restore { one }),
         8 => prop::sample::select(vec![1, 1000, 10_000, VISIBILITY_MS, HOUR_MS])
             .prop_map(|ms| Op::Advance { ms }),
         1 => prop::sample::select(vec![1, 3_600_000]).prop_map(|ms| Op::SetBack { ms }),
@@ -187,4 +210,25 @@ fn whiches() -> impl Strategy<Value = Which> {
         1 => (0..USERS.len()).prop_map(|user| Which::User { user }),
         1 => Just(Which::All),
     ]
+}
+
+fn letters() -> impl Strategy<Value = Letters> {
+    let reasons = vec![Reason::Rejected, Reason::Unregistered, Reason::AttemptsExhausted, Reason::Abandoned];
+    let reason = prop::option::weighted(0.2, prop::sample::select(reasons));
+    let died_ms_ago = prop::option::weighted(0.2, prop::sample::select(vec![0, 1000, 60_000]));
+    (whiches(), reason, died_ms_ago).prop_map(|(which, reason, died_ms_ago)| Letters {
+        which,
+        reason,
+        died_ms_ago,
+    })
+}
+
+fn prunes() -> impl Strategy<Value = Op> {
+    let ages_ms = || prop::sample::select(vec![0, 1000, HOUR_MS]);
+    (ages_ms(), ages_ms(), 1usize..6).prop_map(|(one_ms, other_ms, rows_max)| Op::Prune {
+        ended_ms_ago: one_ms.min(other_ms),
+        // What is dead is kept longer, or as long.
+        dead_ms_ago: one_ms.max(other_ms),
+        rows_max,
+    })
 }

@@ -10,6 +10,19 @@ use pabal_core::seam::{Epoch, Lease, Work};
 
 use super::side::Picture;
 
+/// What a step may do that others may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing of this.
+    Ordinary,
+    /// What is dead may be opened again.
+    Redrives,
+    /// What is dead may vanish.
+    Purges,
+    /// What is final may vanish.
+    Prunes,
+}
+
 /// What was seen so far.
 #[derive(Default)]
 pub(super) struct Watch {
@@ -55,17 +68,20 @@ impl Watch {
         self.live.clear();
     }
 
-    /// Looks at everything, after a step; `redriven` tells that the step may have opened what was dead.
-    pub(super) fn look(&mut self, picture: Picture, redriven: bool) {
+    /// Looks at everything, after a step.
+    pub(super) fn look(&mut self, picture: Picture, step: Step) {
         for (view, attempts) in picture.deliveries.values().flatten() {
             check_one(view);
             assert_eq!(view.attempts as usize, attempts.len(), "{view:?} has a complete timeline");
             assert!(attempts.iter().zip(1..).all(|(attempt, number)| attempt.number == number));
         }
         check_counts(&picture);
+        picture.check_lists();
         if let Some(last) = &self.last {
-            check_step(last, &picture, redriven);
+            check_step(last, &picture, step);
         }
+        // What vanished may be made anew, under the same id and from the beginning.
+        self.settled.retain(|id, _| picture.holds(*id));
         self.last = Some(picture);
     }
 }
@@ -91,11 +107,20 @@ fn check_counts(picture: &Picture) {
     assert_eq!(picture.totals, totals, "the totals equal a recount");
 }
 
-fn check_step(last: &Picture, picture: &Picture, redriven: bool) {
+fn check_step(last: &Picture, picture: &Picture, step: Step) {
     for (before, _) in last.deliveries.values().flatten() {
-        let now = picture.deliveries[&before.notification].iter().find(|(view, _)| view.id == before.id);
-        let (now, _) = now.expect("no delivery vanishes");
-        let reopened = redriven && before.state.can_be_redriven() && now.state == DeliveryState::Scheduled;
+        let now = picture.deliveries.get(&before.notification).into_iter().flatten();
+        let Some((now, _)) = now.into_iter().find(|(view, _)| view.id == before.id) else {
+            let may_vanish = match step {
+                Step::Ordinary | Step::Redrives => false,
+                Step::Purges => before.state == DeliveryState::Dead,
+                Step::Prunes => !before.state.is_open(),
+            };
+            assert!(may_vanish, "{before:?} vanished");
+            continue;
+        };
+        let reopened =
+            step == Step::Redrives && before.state.can_be_redriven() && now.state == DeliveryState::Scheduled;
         let allowed = before.state == now.state || before.state.may_become(now.state) || reopened;
         assert!(allowed, "{} became {}", before.state, now.state);
         assert!(now.attempts >= before.attempts, "attempts are never taken back");

@@ -1,5 +1,7 @@
 //! The world in which a history is played: the ledger under test and the model, and what their process knows.
 
+mod upkeep;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -19,13 +21,15 @@ use pabal_memory::{MemoryLedger, MemoryQueue, MemoryStore};
 
 use super::op::{Came, DEVICES, Op, TOKENS, USERS, Which};
 use super::side::{Side, handed};
-use super::watch::Watch;
+use super::watch::{Step, Watch};
 use crate::TestClock;
 use crate::fixtures::{
     APP, HOUR_MS, VISIBILITY_MS, abandoned, all_routes, android, attempted, delivered, device, ios,
     notification_id, postponed, user,
 };
 use crate::ledger::{LedgerHarness, OVERDUE_MS, Stage};
+
+use upkeep::step_of;
 
 /// The reference model, by its parts, for what only they can do.
 struct Model {
@@ -51,6 +55,8 @@ pub(super) struct World<H> {
     worker: u64,
     accepted: Vec<Acceptance>,
     held: Vec<Held>,
+    /// Of which something was purged: how many deliveries they had at first is not kept.
+    thinned: BTreeSet<NotificationId>,
     watch: Watch,
 }
 
@@ -74,6 +80,7 @@ impl<H: LedgerHarness> World<H> {
             worker: 1,
             accepted,
             held,
+            thinned: BTreeSet::new(),
             watch: Watch::default(),
         }
     }
@@ -82,7 +89,7 @@ impl<H: LedgerHarness> World<H> {
     pub(super) async fn play(mut self, history: &[Op]) {
         for op in history {
             self.step(op).await;
-            self.look(matches!(op, Op::Redrive(_))).await;
+            self.look(step_of(op)).await;
         }
         self.finish().await;
     }
@@ -96,7 +103,8 @@ impl<H: LedgerHarness> World<H> {
                 self.accept(acceptance, *take).await;
             }
             Op::AcceptAgain { nth } => {
-                if let Some(again) = from_the_end(&self.accepted, *nth).cloned() {
+                let again = from_the_end(&self.accepted, *nth).cloned();
+                if let Some(again) = again.filter(|again| !self.thinned.contains(&again.notification.id)) {
                     self.accept(again, false).await;
                 }
             }
@@ -115,7 +123,13 @@ impl<H: LedgerHarness> World<H> {
             Op::Page { nth, users_max, again } => self.page(*nth, *users_max, *again).await,
             Op::Cancel(which) => self.end(self.selection(*which).await, Reason::CancelRequested).await,
             Op::Expire => self.end(Some(Selection::PastExpiry), Reason::TtlEnded).await,
-            Op::Redrive(which) => self.redrive(self.selection(*which).await).await,
+            Op::Redrive(letters) => self.redrive(*letters).await,
+            Op::Purge(letters) => self.purge(*letters).await,
+            Op::Erase { user, cancel } => self.erase(*user, *cancel).await,
+            Op::Prune { ended_ms_ago, dead_ms_ago, rows_max } => {
+                self.prune(*ended_ms_ago, *dead_ms_ago, *rows_max).await;
+            }
+            Op::Restore { one } => self.restore(*one).await,
             Op::Advance { ms } => self.clock.advance(*ms),
             Op::SetBack { ms } => self.queue_clock.set_by(-ms),
             Op::Wipe => self.wipe().await,
@@ -132,12 +146,12 @@ impl<H: LedgerHarness> World<H> {
         self.accepted.iter().map(|acceptance| acceptance.notification.id).collect()
     }
 
-    async fn look(&mut self, redriven: bool) {
+    async fn look(&mut self, step: Step) {
         let (ledgers, models) = self.sides();
         let ids = self.ids();
         let picture = ledgers.picture(&ids).await;
         picture.assert_like(&models.picture(&ids).await);
-        self.watch.look(picture, redriven);
+        self.watch.look(picture, step);
     }
 
     async fn accept(&mut self, acceptance: Acceptance, take: bool) {
@@ -354,16 +368,6 @@ impl<H: LedgerHarness> World<H> {
         assert_eq!(of_ledger, of_model);
     }
 
-    async fn redrive(&mut self, selection: Option<Selection>) {
-        let Some(selection) = selection else { return };
-        let (ledgers, models) = self.sides();
-        let of_ledger = ledgers.ledger.redrive(selection.clone(), None, 1000).await.expect("a redrive");
-        let of_model = models.ledger.redrive(selection, None, 1000).await.expect("a redrive");
-        let set = |ids: Vec<ItemId>| ids.into_iter().collect::<BTreeSet<_>>();
-        assert_eq!(set(of_ledger.reopened), set(of_model.reopened));
-        assert_eq!(of_ledger.waiting, of_model.waiting);
-    }
-
     async fn wipe(&mut self) {
         let Some(server) = self.stage.queue_server().await else { return };
         (server.wipe)();
@@ -393,7 +397,7 @@ impl<H: LedgerHarness> World<H> {
         for (view, _) in picture.deliveries.values().flatten() {
             assert!(!view.state.is_open(), "{view:?} is lost");
         }
-        self.watch.look(picture, false);
+        self.watch.look(picture, Step::Ordinary);
     }
 }
 

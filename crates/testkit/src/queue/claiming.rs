@@ -109,6 +109,24 @@ async fn leases_of(queue: &dyn Queue, clock: &TestClock) -> Vec<Lease> {
     claim_due(queue).await
 }
 
+// queue.md Q25
+pub async fn a_lease_tells_how_late_it_was_claimed(harness: impl QueueHarness) {
+    let (queue, clock) = (harness.queue(), harness.clock());
+    enqueue(&*queue, &[item(1), due_in(2, 1000)]).await;
+    let first = claim_one(&*queue).await;
+    assert_eq!(first.late_ms, 0, "on time");
+    clock.advance(1500);
+    let second = claim_one(&*queue).await;
+    assert_eq!(second.late_ms, 500);
+    queue.release(std::slice::from_ref(&second)).await.expect("a release");
+    clock.advance(250);
+    let again = claim_one(&*queue).await;
+    assert_eq!(again.late_ms, 750, "it was due all the while");
+    settle(&*queue, &again, retry_in(2000)).await;
+    clock.advance(2000);
+    assert_eq!(claim_one(&*queue).await.late_ms, 0, "a retry is due anew");
+}
+
 // queue.md Q5
 pub async fn workers_that_claim_at_once_never_hold_the_same_entry(harness: impl QueueHarness) {
     const ENTRIES: u64 = 2000;

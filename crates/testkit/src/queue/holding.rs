@@ -84,11 +84,43 @@ pub async fn counts_are_by_route_and_tell_leased_entries(harness: impl QueueHarn
         let mut counts = queue.counts().await.expect("counts");
         counts.retain(|count| count.entries > 0);
         counts.sort_by(|a, b| a.route.cmp(&b.route));
+        counts.iter_mut().for_each(|count| count.oldest_due_ms = None);
         counts
     };
-    let count = |route: &Route, entries, leased| RouteCount { route: route.clone(), entries, leased };
+    let count = |route: &Route, entries, leased| RouteCount {
+        route: route.clone(),
+        entries,
+        leased,
+        oldest_due_ms: None,
+    };
     assert_eq!(counted().await, [count(&android_route(), 3, 2), count(&web, 1, 0)]);
     clock.advance(VISIBILITY_MS);
     claim_up_to(&*queue, 0).await;
     assert_eq!(counted().await, [count(&android_route(), 3, 0), count(&web, 1, 0)], "both leases ended");
+}
+
+// queue.md Q26
+pub async fn counts_tell_how_long_the_oldest_has_been_due(harness: impl QueueHarness) {
+    let (queue, clock) = (harness.queue(), harness.clock());
+    let web = route(Lane::Bulk, Platform::Web);
+    let oldest_due = async |route: &Route| {
+        let counts = queue.counts().await.expect("counts");
+        counts.into_iter().find(|count| count.route == *route).and_then(|count| count.oldest_due_ms)
+    };
+    enqueue(&*queue, &[due_in(1, 1000)]).await;
+    assert_eq!(oldest_due(&android_route()).await, None, "nothing is due");
+    clock.advance(999);
+    assert_eq!(oldest_due(&android_route()).await, None, "nothing is due yet");
+    clock.advance(1);
+    assert_eq!(oldest_due(&android_route()).await, Some(0));
+    clock.advance(200);
+    enqueue(&*queue, &[item(2), due_in(3, HOUR_MS), item_on(4, &web)]).await;
+    clock.advance(300);
+    assert_eq!((oldest_due(&android_route()).await, oldest_due(&web).await), (Some(500), Some(300)));
+    claim_up_to(&*queue, 1).await;
+    assert_eq!(oldest_due(&android_route()).await, Some(300), "what is leased does not wait");
+    let second = claim_up_to(&*queue, 1).await.leases.remove(0);
+    assert_eq!(oldest_due(&android_route()).await, None);
+    queue.release(std::slice::from_ref(&second)).await.expect("a release");
+    assert_eq!(oldest_due(&android_route()).await, Some(300), "what is given back does again");
 }

@@ -51,6 +51,7 @@ macro_rules! queue_suite {
                 a_claim_leases_no_more_than_its_limit,
                 a_route_with_a_hundred_thousand_due_is_in_no_other_routes_way,
                 the_next_due_time_covers_waiting_entries_and_leases,
+                a_lease_tells_how_late_it_was_claimed,
                 workers_that_claim_at_once_never_hold_the_same_entry,
             ],
             fencing: [
@@ -76,6 +77,7 @@ macro_rules! queue_suite {
                 a_lease_that_has_ended_does_not_keep_its_entry,
                 whether_an_id_is_held_counts_leases,
                 counts_are_by_route_and_tell_leased_entries,
+                counts_tell_how_long_the_oldest_has_been_due,
             ],
             suspects: [
                 an_entry_abandoned_twice_is_left_to_claims_of_suspects,

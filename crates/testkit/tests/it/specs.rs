@@ -33,7 +33,7 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
 fn numbers(text: &str) -> impl Iterator<Item = &str> {
     let is_number = |word: &&str| {
         let mut letters = word.chars();
-        matches!(letters.next(), Some('Q' | 'L' | 'S' | 'C'))
+        matches!(letters.next(), Some('Q' | 'L' | 'S' | 'C' | 'U'))
             && word.len() > 1
             && letters.all(|letter| letter.is_ascii_digit())
     };

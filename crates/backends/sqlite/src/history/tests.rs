@@ -1,7 +1,8 @@
-use pabal_core::ErrorKind;
 use pabal_core::message::Message;
 use pabal_core::notification::{NotificationState, Recipients};
 use pabal_core::route::{ChannelKind, Lane};
+use pabal_core::seam::store::{DeliveryFilter, NotificationFilter};
+use pabal_core::{ErrorKind, limits};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
@@ -121,7 +122,7 @@ fn every_kind_of_recipient_reads_back() {
         let undeliverable = state_code(DeliveryState::Undeliverable);
         db.connection.execute(state, params![id.as_bytes(), undeliverable]).unwrap();
         let (view, timeline) = delivery(&db.connection, APP, id).unwrap().unwrap();
-        assert_eq!((view.recipient, view.route, timeline), (recipient, None, vec![]));
+        assert_eq!((view.recipient, view.route, timeline), (Some(recipient), None, vec![]));
         assert_eq!(view.reason, Some(Reason::NoDevice));
     }
 }
@@ -199,4 +200,121 @@ fn a_timeline_and_its_state_are_of_one_moment() {
         assert_eq!((view.attempts, timeline.len()), (attempts, attempts as usize));
         assert!(reader.is_autocommit(), "the next read sees what is new");
     }
+}
+
+const MANY: usize = 50_000;
+
+fn nth(n: usize) -> DeliveryId {
+    let mut bytes = [0; 16];
+    bytes[2..6].copy_from_slice(&u32::try_from(n).unwrap().to_be_bytes());
+    bytes[15] = 1;
+    DeliveryId::from_bytes(bytes)
+}
+
+/// Many deliveries, of which few are dead, few are of user `ann`, and few of another app. Their ids say that they were
+/// asked for a millisecond after each other.
+fn many() -> Db {
+    let db = Db::new();
+    db.execute(&format!(
+        "INSERT INTO routes VALUES (1, 'bulk/fcm/main/ios');
+        CREATE TEMP TABLE numbers AS
+            WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {MANY})
+            SELECT n, unhex(printf('0000%08x%018x01', n, 0)) AS id FROM n;
+        INSERT INTO notifications (id, app, lane, ttl_ms, recipients, message, created_at)
+            SELECT id, iif(n % 10000 = 7, 2, 1), 'bulk', 1, '{{\"users\":[\"u\"]}}', '{{}}', n FROM numbers;
+        INSERT INTO notification_states (id, state, due_at, expires_at) SELECT id, iif(n % 20000 = 3, 3, 2), 1, 1 FROM numbers;
+        INSERT INTO deliveries (id, app, notification, user, created_at)
+            SELECT id, iif(n % 10000 = 7, 2, 1), id, iif(n % 10000 = 5, 'ann', 'u'), n FROM numbers;
+        INSERT INTO delivery_states (id, state, reason, route, due_at, attempts, finished_at)
+            SELECT id, iif(n % 20000 = 3, 3, 2), iif(n % 20000 = 3, 'rejected', NULL), iif(n % 25000 = 4, NULL, 1), 1, 1, 1
+            FROM numbers"
+    ));
+    db
+}
+
+fn pages(db: &Db, filter: &DeliveryFilter, max: usize) -> (Vec<DeliveryId>, usize) {
+    let (mut all, mut before, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = list_deliveries(&db.connection, APP, filter, before, max).unwrap();
+        assert!(page.items.len() <= max);
+        all.extend(page.items.into_iter().map(|view| view.id));
+        pages += 1;
+        before = page.next;
+        if before.is_none() {
+            return (all, pages);
+        }
+    }
+}
+
+fn newest_first(wanted: impl Fn(usize) -> bool) -> Vec<DeliveryId> {
+    (1..=MANY).rev().filter(|n| n % 10_000 != 7 && wanted(*n)).map(nth).collect()
+}
+
+#[test]
+fn deliveries_are_listed_newest_first_in_bounded_pages() {
+    let db = many();
+    let all = DeliveryFilter::default;
+    let scans = MANY / limits::LIST_SCAN_MAX;
+    let (listed, count) = pages(&db, &all(), 1000);
+    assert!(listed == newest_first(|_| true), "{} of them", listed.len());
+    assert_eq!(count, 50);
+    let of_ann = DeliveryFilter { user: Some("ann".parse().unwrap()), ..all() };
+    assert_eq!(pages(&db, &of_ann, 2), (newest_first(|n| n % 10_000 == 5), 3));
+    let dead = newest_first(|n| n % 20_000 == 3);
+    assert_eq!(
+        pages(&db, &DeliveryFilter { state: Some(DeliveryState::Dead), ..all() }, 9),
+        (dead.clone(), 1)
+    );
+    assert_eq!(pages(&db, &DeliveryFilter { reason: Some(Reason::Rejected), ..all() }, 9), (dead, 1));
+    let none = DeliveryFilter { state: Some(DeliveryState::Retrying), ..all() };
+    assert_eq!(pages(&db, &none, 9), (vec![], scans));
+    let channel = DeliveryFilter { channel: Some(ChannelKind::Fcm), ..all() };
+    assert!(pages(&db, &channel, 1000).0 == newest_first(|n| n % 25_000 != 4));
+    let (since, until) = (Some(Timestamp::from_ms(100)), Some(Timestamp::from_ms(200)));
+    let within = DeliveryFilter { since, until, ..all() };
+    assert_eq!(pages(&db, &within, 30), (newest_first(|n| (100..200).contains(&n)), 4));
+    let of_one = NotificationId::from_bytes(*nth(9).as_bytes());
+    let of_one = DeliveryFilter { notification: Some(of_one), ..all() };
+    assert_eq!(pages(&db, &of_one, 9), (vec![nth(9)], 1));
+    let of_one = DeliveryFilter { since, ..of_one };
+    assert_eq!(pages(&db, &of_one, 9), (vec![], 1));
+}
+
+#[test]
+fn notifications_are_listed_newest_first_in_bounded_pages() {
+    let db = many();
+    let page = |state, before, max| {
+        let filter = NotificationFilter { state, ..NotificationFilter::default() };
+        let page = list_notifications(&db.connection, APP, &filter, before, max).unwrap();
+        let ids: Vec<_> = page.items.iter().map(|view| *view.notification.id.as_bytes()).collect();
+        (ids, page.next)
+    };
+    let (newest, next) = page(None, None, 3);
+    assert_eq!(newest, [MANY, MANY - 1, MANY - 2].map(|n| *nth(n).as_bytes()));
+    assert_eq!(page(None, next, 1).0, [*nth(MANY - 3).as_bytes()]);
+    let (mut found, mut before, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let (ids, next) = page(Some(NotificationState::Cancelled), before, 9);
+        found.extend(ids);
+        (before, pages) = (next, pages + 1);
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, [40_003, 20_003, 3].map(|n| *nth(n).as_bytes()));
+    assert_eq!(pages, MANY / limits::LIST_SCAN_MAX, "each looks at as much as it may");
+}
+
+#[test]
+fn what_cannot_be_read_is_left_out_of_a_list_alone() {
+    let db = Db::new();
+    put_notification(&db);
+    (1..=3).for_each(|n| put_delivered(&db, delivery_id(n)));
+    db.connection
+        .execute("UPDATE deliveries SET user = char(10) WHERE id = ?1", [delivery_id(2).as_bytes()])
+        .unwrap();
+    assert_eq!(pages(&db, &DeliveryFilter::default(), 1).0, [delivery_id(3), delivery_id(1)]);
+    db.execute("UPDATE notifications SET message = '{'");
+    let listed = list_notifications(&db.connection, APP, &NotificationFilter::default(), None, 9).unwrap();
+    assert_eq!((listed.items.len(), listed.next), (0, None));
 }

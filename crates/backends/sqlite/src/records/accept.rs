@@ -27,10 +27,11 @@ const NOTIFICATION: &str = "
 
 const STATE: &str = "
     INSERT INTO notification_states (id, state, due_at, expires_at, cursor,
-        scheduled, retrying, delivered, dead, expired, cancelled, undeliverable)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        scheduled, retrying, delivered, dead, expired, cancelled, undeliverable, finished_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
-/// What was due at its accept was answered with the number of its deliveries, which never changes.
+/// What was due at its accept was answered with the number of its deliveries, which nothing changes while somebody may
+/// still ask again for not having learnt it.
 pub(super) const ANSWERED: &str = "
     SELECT iif(coalesce(m.send_at, m.created_at) > m.created_at, NULL,
         n.scheduled + n.retrying + n.delivered + n.dead + n.expired + n.cancelled + n.undeliverable)
@@ -143,6 +144,7 @@ fn insert_state(
         expired,
         cancelled,
         undeliverable,
+        if state.is_open() { None } else { Some(tx.now.as_ms()) },
     ];
     tx.run("accept", STATE, values).map(drop)
 }

@@ -15,7 +15,14 @@ use crate::tx::Tx;
 pub(super) const MOVE_NOTIFICATION: &str = "
     UPDATE notification_states SET scheduled = scheduled + ?2, retrying = retrying + ?3,
         delivered = delivered + ?4, dead = dead + ?5, expired = expired + ?6, cancelled = cancelled + ?7,
-        undeliverable = undeliverable + ?8
+        undeliverable = undeliverable + ?8, ended_at = ?9
+    WHERE id = ?1";
+
+/// What is removed ends nothing, and may have been what ended last.
+pub(super) const THIN_NOTIFICATION: &str = "
+    UPDATE notification_states SET scheduled = scheduled + ?2, retrying = retrying + ?3,
+        delivered = delivered + ?4, dead = dead + ?5, expired = expired + ?6, cancelled = cancelled + ?7,
+        undeliverable = undeliverable + ?8, thinned = 1, ended_at = NULL
     WHERE id = ?1";
 
 pub(super) const MOVE_TOTAL: &str = "
@@ -32,6 +39,8 @@ pub(super) type Counted = (DeliveryState, Option<Reason>);
 #[derive(Default)]
 pub(super) struct Moves {
     notifications: BTreeMap<NotificationId, PerState>,
+    /// Of notifications that lose deliveries.
+    thinned: BTreeMap<NotificationId, PerState>,
     totals: BTreeMap<(AppId, Counted), i64>,
 }
 
@@ -49,6 +58,12 @@ impl Moves {
         self.add(app, notification, counted, 1);
     }
 
+    /// A delivery is no more.
+    pub(super) fn removed(&mut self, app: AppId, notification: NotificationId, counted: Counted) {
+        add_to(self.thinned.entry(notification).or_default(), counted, -1);
+        *self.totals.entry((app, counted)).or_default() -= 1;
+    }
+
     /// A delivery counts as something else now.
     pub(super) fn moved(&mut self, app: AppId, notification: NotificationId, from: Counted, to: Counted) {
         self.add(app, notification, from, -1);
@@ -61,10 +76,7 @@ impl Moves {
     }
 
     fn add(&mut self, app: AppId, notification: NotificationId, counted: Counted, by: i64) {
-        let index = DeliveryState::ALL.into_iter().position(|state| state == counted.0);
-        if let Some(index) = index {
-            self.notifications.entry(notification).or_default()[index] += by;
-        }
+        add_to(self.notifications.entry(notification).or_default(), counted, by);
         *self.totals.entry((app, counted)).or_default() += by;
     }
 
@@ -79,14 +91,35 @@ impl Moves {
                 dead,
                 expired,
                 cancelled,
-                undeliverable
+                undeliverable,
+                tx.now.as_ms()
             ];
             tx.run("count", MOVE_NOTIFICATION, values)?;
+        }
+        for (notification, by) in &self.thinned {
+            let [scheduled, retrying, delivered, dead, expired, cancelled, undeliverable] = by;
+            let values = params![
+                notification.as_bytes(),
+                scheduled,
+                retrying,
+                delivered,
+                dead,
+                expired,
+                cancelled,
+                undeliverable
+            ];
+            tx.run("count", THIN_NOTIFICATION, values)?;
         }
         for ((app, (state, reason)), by) in self.totals.iter().filter(|(_, by)| **by != 0) {
             let reason = reason.map_or("", Reason::as_str);
             tx.run("count", MOVE_TOTAL, params![app.0, state_code(*state), reason, by])?;
         }
         Ok(())
+    }
+}
+
+fn add_to(per_state: &mut PerState, counted: Counted, by: i64) {
+    if let Some(index) = DeliveryState::ALL.into_iter().position(|state| state == counted.0) {
+        per_state[index] += by;
     }
 }

@@ -2,9 +2,8 @@
 //! the attempt that runs may still end delivered, and no other begins.
 
 use pabal_core::Result;
-use pabal_core::delivery::{DeliveryState, Reason};
+use pabal_core::delivery::Reason;
 use pabal_core::ids::{DeliveryId, ItemId, NotificationId};
-use pabal_core::notification::NotificationState;
 use pabal_core::seam::{Ending, Selection};
 use rusqlite::params;
 
@@ -79,22 +78,9 @@ fn end_fan_out(tx: &Tx<'_>, id: NotificationId, leased: bool, reason: Reason) ->
         return Ok(false);
     };
     if !leased {
-        fan_out.become_state(tx, ended_state(reason))?;
+        fan_out.finish(tx, reason)?;
     } else if reason == Reason::CancelRequested {
         tx.run("end", MARK_FAN_OUT, [id.as_bytes()])?;
     }
     Ok(true)
-}
-
-/// The final state of a notification that a reason belongs to.
-const fn ended_state(reason: Reason) -> NotificationState {
-    match reason.state() {
-        DeliveryState::Expired => NotificationState::Expired,
-        DeliveryState::Dead => NotificationState::Dead,
-        DeliveryState::Scheduled
-        | DeliveryState::Retrying
-        | DeliveryState::Delivered
-        | DeliveryState::Cancelled
-        | DeliveryState::Undeliverable => NotificationState::Cancelled,
-    }
 }

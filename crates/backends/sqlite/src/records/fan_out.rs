@@ -1,6 +1,7 @@
 //! A notification as it stands, as far as its own work goes: being paged into deliveries.
 
 use pabal_core::clock::Timestamp;
+use pabal_core::delivery::{DeliveryState, Reason};
 use pabal_core::ids::{AppId, ItemId, NotificationId};
 use pabal_core::notification::NotificationState;
 use pabal_core::route::{Lane, Route};
@@ -17,7 +18,8 @@ pub(super) const FAN_OUT: &str = "
     FROM notification_states n CROSS JOIN notifications m ON m.id = n.id
     WHERE n.id = ?1";
 
-const SET_STATE: &str = "UPDATE notification_states SET state = ?2 WHERE id = ?1";
+const FINISH: &str = "
+    UPDATE notification_states SET state = ?2, reason = ?3, finished_at = ?4 WHERE id = ?1";
 
 /// A notification's fan-out, as it stands.
 pub(super) struct FanOut {
@@ -87,18 +89,37 @@ impl FanOut {
     /// Ends it if it is open and was cancelled or has expired.
     pub(super) fn end_if_over(&mut self, tx: &Tx<'_>) -> Result<()> {
         match self.state.is_open() {
-            true if self.cancel_requested => self.become_state(tx, NotificationState::Cancelled),
-            true if self.expires_at <= tx.now => self.become_state(tx, NotificationState::Expired),
+            true if self.cancel_requested => self.finish(tx, Reason::CancelRequested),
+            true if self.expires_at <= tx.now => self.finish(tx, Reason::TtlEnded),
             _ => Ok(()),
         }
     }
 
-    /// Changes its state, and nothing else.
-    pub(super) fn become_state(&mut self, tx: &Tx<'_>, state: NotificationState) -> Result<()> {
-        tx.run("fan_out", SET_STATE, params![self.id.as_bytes(), notification_state_code(state)])?;
-        self.state = state;
-        Ok(())
+    /// Ends it without an attempt.
+    pub(super) fn finish(&mut self, tx: &Tx<'_>, reason: Reason) -> Result<()> {
+        self.state = ended_state(reason);
+        let code = notification_state_code(self.state);
+        let values = params![self.id.as_bytes(), code, death(self.state, reason), tx.now.as_ms()];
+        tx.run("fan_out", FINISH, values).map(drop)
     }
+}
+
+/// The final state of a notification that a reason belongs to.
+const fn ended_state(reason: Reason) -> NotificationState {
+    match reason.state() {
+        DeliveryState::Expired => NotificationState::Expired,
+        DeliveryState::Dead => NotificationState::Dead,
+        DeliveryState::Scheduled
+        | DeliveryState::Retrying
+        | DeliveryState::Delivered
+        | DeliveryState::Cancelled
+        | DeliveryState::Undeliverable => NotificationState::Cancelled,
+    }
+}
+
+/// The reason as it is kept: of dead fan-outs, which are listed with it.
+pub(super) fn death(state: NotificationState, reason: Reason) -> Option<&'static str> {
+    (state == NotificationState::Dead).then_some(reason.as_str())
 }
 
 /// The columns of [`FAN_OUT`], not yet checked.

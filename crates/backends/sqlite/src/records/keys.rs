@@ -1,6 +1,6 @@
 //! What makes a repeated request the same request: the first answer under each `Idempotency-Key`, per app.
 //!
-//! No timer forgets them. A batch that brings keys takes away up to twice as many that are too old, oldest first: so
+//! Forgetting them waits for no timer, though pruning helps. A batch that brings keys takes away up to twice as many that are too old, oldest first: so
 //! old ones never outgrow new ones, and a batch's work stays in proportion to its size.
 
 use pabal_core::Result;
@@ -65,7 +65,12 @@ pub(super) fn forget_some(tx: &Tx<'_>, new: usize) -> Result<()> {
     if new == 0 {
         return Ok(());
     }
-    let max = signed(new.saturating_mul(FORGOTTEN_PER_KEY) as u64);
+    forget(tx, new.saturating_mul(FORGOTTEN_PER_KEY))
+}
+
+/// Forgets up to `max` of the keys that are too old.
+pub(super) fn forget(tx: &Tx<'_>, max: usize) -> Result<()> {
+    let max = signed(max as u64);
     let too_old = expired_since(tx).plus_ms(-FORGOTTEN_AFTER_MS).as_ms();
     let named = |row: &Row<'_>| Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?));
     for (app, key) in tx.all("accept", TOO_OLD, params![too_old, max], named)? {

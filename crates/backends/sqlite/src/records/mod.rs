@@ -10,33 +10,41 @@
 //! | `load`, `messages` | what a lease is about, and what of it is over by then |
 //! | `record`, `page` | what came of a lease |
 //! | `scan`, `past_expiry`, `end`, `reopen` | listing open work, ending it, opening dead work again |
+//! | `remove`, `prune`, `erase` | purging dead work, forgetting what ended long ago, forgetting a person |
 //! | `delivery`, `fan_out`, `counters` | the rows that all of these read and move |
 
 mod accept;
 mod counters;
 mod delivery;
 mod end;
+mod erase;
 mod fan_out;
 mod keys;
 mod load;
 mod messages;
 mod page;
 mod past_expiry;
+mod prune;
 mod record;
+mod remove;
 mod reopen;
 mod resolve;
 mod scan;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use erase::{Place, erase_deliveries, erase_devices, erase_named, find_named};
+pub(crate) use prune::{find_ended, prune};
+pub(crate) use remove::purge;
+
 use async_trait::async_trait;
 use pabal_core::Result;
 use pabal_core::clock::Timestamp;
 use pabal_core::delivery::Reason;
-use pabal_core::ids::{ItemId, StoreId};
+use pabal_core::ids::{AppId, ItemId, StoreId};
 use pabal_core::seam::{
-    Acceptance, Answer, Cursor, Ending, Lease, Loaded, OpenItem, PageMade, QueueItem, Recorded, Records,
-    Selection, Settlement,
+    Acceptance, Answer, Cursor, DeadFilter, Ending, Lease, Loaded, OpenItem, PageMade, QueueItem, Recorded,
+    Records, Reopened, Selection, Settlement,
 };
 
 use crate::core::Core;
@@ -88,11 +96,12 @@ impl Records for Core {
 
     async fn reopen(
         &self,
-        selection: &Selection,
+        app: AppId,
+        filter: &DeadFilter,
         after: Option<ItemId>,
         max: usize,
-    ) -> Result<Vec<QueueItem>> {
-        self.with(|tx| reopen::reopen(tx, selection, after, max))
+    ) -> Result<Reopened> {
+        self.with(|tx| reopen::reopen(tx, app, filter, after, max))
     }
 
     async fn scan_open(

@@ -23,7 +23,7 @@ use rusqlite::params;
 
 use super::counters::{Moves, counting};
 use super::delivery::{Delivery, To};
-use super::fan_out::FanOut;
+use super::fan_out::{FanOut, death};
 use crate::rows::{notification_state_code, signed, state_code};
 use crate::tx::Tx;
 
@@ -44,7 +44,7 @@ pub(super) const MARK: &str = "
         AND target_kind = ?5 AND target = ?6";
 
 pub(super) const SETTLE_FAN_OUT: &str = "
-    UPDATE notification_states SET state = ?2, due_at = ?3, failures = ?4, epoch = ?5
+    UPDATE notification_states SET state = ?2, due_at = ?3, failures = ?4, epoch = ?5, reason = ?6, finished_at = ?7
     WHERE id = ?1 AND state < 2 AND epoch < ?5 AND page_epoch <= ?5";
 
 /// Records a batch, in its order.
@@ -251,7 +251,9 @@ fn record_fan_out(tx: &Tx<'_>, id: NotificationId, settlement: &Settlement) -> R
         return Ok(Recorded { taken: Taken::Refused, then: fan_out.then(tx.now) });
     };
     let code = notification_state_code(state);
-    let values = params![id.as_bytes(), code, due_at.as_ms(), failures, lease.epoch.0];
+    let reason = if let Change::End(end) = change { death(state, end.reason) } else { None };
+    let finished_at = if state.is_open() { None } else { Some(tx.now.as_ms()) };
+    let values = params![id.as_bytes(), code, due_at.as_ms(), failures, lease.epoch.0, reason, finished_at];
     let taken = if tx.run("record", SETTLE_FAN_OUT, values)? > 0 {
         (fan_out.state, fan_out.due_at) = (state, due_at);
         Taken::Recorded

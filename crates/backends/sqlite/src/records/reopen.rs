@@ -3,160 +3,59 @@
 //!
 //! Time to live is the notification's: where it has ended, it begins anew for all that is still open of it.
 
-use pabal_core::Result;
 use pabal_core::delivery::DeliveryState;
-use pabal_core::ids::{DeliveryId, ItemId, NotificationId};
+use pabal_core::ids::{AppId, DeliveryId, ItemId, NotificationId};
 use pabal_core::notification::NotificationState;
-use pabal_core::seam::{QueueItem, Selection};
+use pabal_core::seam::{DeadFilter, QueueItem, Reopened};
+use pabal_core::{ErrorKind, Result};
 use rusqlite::params;
 
 use super::counters::{Moves, counting};
 use super::delivery::Delivery;
 use super::fan_out::{FanOut, expiry};
-use crate::rows::{notification_state_code, signed, state_code};
+use crate::dead::Dead;
+use crate::rows::{notification_state_code, state_code};
 use crate::tx::Tx;
-
-/// The dead deliveries with an id after ?1. The id is that of the table which is walked in its order.
-macro_rules! dead_deliveries {
-    ($id:literal, $from:literal, $which:literal) => {
-        concat!(
-            "SELECT ",
-            $id,
-            " FROM ",
-            $from,
-            " WHERE s.state = 3 AND ",
-            $id,
-            " > ?1 AND ",
-            $which,
-            " ORDER BY ",
-            $id,
-            " LIMIT ?2"
-        )
-    };
-}
-
-pub(super) const DEAD_OF_NOTIFICATION: &str = dead_deliveries!(
-    "d.id",
-    "deliveries d INDEXED BY deliveries_of_notification CROSS JOIN delivery_states s ON s.id = d.id",
-    "d.notification = ?4 AND (SELECT m.app FROM notifications m WHERE m.id = ?4) = ?3"
-);
-pub(super) const DEAD_OF_USER: &str = dead_deliveries!(
-    "d.id",
-    "deliveries d INDEXED BY deliveries_of_user CROSS JOIN delivery_states s ON s.id = d.id",
-    "d.app = ?3 AND d.user = ?4"
-);
-pub(super) const ONE_DEAD: &str = dead_deliveries!(
-    "d.id",
-    "deliveries d CROSS JOIN delivery_states s ON s.id = d.id",
-    "d.app = ?3 AND d.id = ?4"
-);
-pub(super) const DEAD_OF_APP: &str = dead_deliveries!(
-    "s.id",
-    "delivery_states s INDEXED BY delivery_states_dead CROSS JOIN deliveries d ON d.id = s.id",
-    "d.app = ?3"
-);
-pub(super) const DEAD_PAST_EXPIRY: &str = dead_deliveries!(
-    "s.id",
-    "delivery_states s INDEXED BY delivery_states_dead CROSS JOIN deliveries d ON d.id = s.id
-        CROSS JOIN notification_states n ON n.id = d.notification",
-    "n.expires_at <= ?3"
-);
-
-/// The dead fan-outs with an id after ?1.
-macro_rules! dead_fan_outs {
-    ($from:literal, $which:literal) => {
-        concat!(
-            "SELECT n.id FROM ",
-            $from,
-            " WHERE n.state = 5 AND n.id > ?1 AND ",
-            $which,
-            " ORDER BY n.id LIMIT ?2"
-        )
-    };
-}
-
-pub(super) const ONE_DEAD_FAN_OUT: &str = dead_fan_outs!(
-    "notifications m CROSS JOIN notification_states n ON n.id = m.id",
-    "m.app = ?3 AND m.id = ?4"
-);
-pub(super) const DEAD_FAN_OUTS_OF_APP: &str = dead_fan_outs!(
-    "notification_states n INDEXED BY notification_states_dead CROSS JOIN notifications m ON m.id = n.id",
-    "m.app = ?3"
-);
-pub(super) const DEAD_FAN_OUTS_PAST_EXPIRY: &str =
-    dead_fan_outs!("notification_states n INDEXED BY notification_states_dead", "n.expires_at <= ?3");
+use crate::walk::Bounds;
 
 const REOPEN: &str = "
     UPDATE delivery_states SET state = ?2, reason = NULL, finished_at = NULL, counted = 0, cancel_requested = 0,
         due_at = ?3
     WHERE id = ?1";
 const REOPEN_FAN_OUT: &str = "
-    UPDATE notification_states SET state = ?2, failures = 0, cancel_requested = 0, due_at = ?3 WHERE id = ?1";
+    UPDATE notification_states SET state = ?2, reason = NULL, finished_at = NULL, failures = 0, cancel_requested = 0,
+        due_at = ?3
+    WHERE id = ?1";
 const EXTEND: &str = "UPDATE notification_states SET expires_at = ?2 WHERE id = ?1";
 
-/// Makes up to `max` dead items of a selection open again.
+/// Makes up to `max` dead items of an app open again. What can't be read stays dead, and holds up nothing behind it.
 pub(super) fn reopen(
     tx: &Tx<'_>,
-    selection: &Selection,
+    app: AppId,
+    filter: &DeadFilter,
     after: Option<ItemId>,
     max: usize,
-) -> Result<Vec<QueueItem>> {
-    let mut dead = match after {
-        Some(ItemId::FanOut(_)) => Vec::new(),
-        Some(ItemId::Delivery(id)) => dead_deliveries(tx, selection, id.as_bytes(), max)?,
-        None => dead_deliveries(tx, selection, &[], max)?,
-    };
-    let room = max - dead.len();
-    dead.extend(match after {
-        Some(ItemId::FanOut(id)) => dead_fan_outs(tx, selection, id.as_bytes(), room)?,
-        Some(ItemId::Delivery(_)) | None => dead_fan_outs(tx, selection, &[], room)?,
-    });
-    counting(tx, |moves| {
-        let mut work = Vec::with_capacity(dead.len());
-        for id in dead {
-            work.extend(match id {
-                ItemId::Delivery(id) => reopen_delivery(tx, moves, id)?,
-                ItemId::FanOut(id) => reopen_fan_out(tx, id)?,
-            });
+) -> Result<Reopened> {
+    let dead = Dead { app, filter }.after(tx.connection, after, Bounds::of_page(max.max(1)))?;
+    let work = counting(tx, |moves| {
+        let mut work = Vec::with_capacity(dead.found.len());
+        for id in dead.found {
+            match reopen_one(tx, moves, id) {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::error!(item = %id, %error, "what is stored of it can't be read, and it stays dead");
+                }
+                reopened => work.extend(reopened?),
+            }
         }
         Ok(work)
-    })
+    })?;
+    Ok(Reopened { work, next: dead.next })
 }
 
-/// The empty blob sorts before every id.
-fn dead_deliveries(tx: &Tx<'_>, selection: &Selection, after: &[u8], max: usize) -> Result<Vec<ItemId>> {
-    let max = signed(max as u64);
-    let item = |row: &rusqlite::Row<'_>| Ok(ItemId::Delivery(DeliveryId::from_bytes(row.get(0)?)));
-    match selection {
-        Selection::Notification(app, id) => {
-            tx.all("reopen", DEAD_OF_NOTIFICATION, params![after, max, app.0, id.as_bytes()], item)
-        }
-        Selection::User(app, user) => {
-            tx.all("reopen", DEAD_OF_USER, params![after, max, app.0, user.as_str()], item)
-        }
-        Selection::Delivery(app, id) => {
-            tx.all("reopen", ONE_DEAD, params![after, max, app.0, id.as_bytes()], item)
-        }
-        Selection::PastExpiry => {
-            tx.all("reopen", DEAD_PAST_EXPIRY, params![after, max, tx.now.as_ms()], item)
-        }
-        Selection::App(app) => tx.all("reopen", DEAD_OF_APP, params![after, max, app.0], item),
-    }
-}
-
-/// The empty blob sorts before every id.
-fn dead_fan_outs(tx: &Tx<'_>, selection: &Selection, after: &[u8], max: usize) -> Result<Vec<ItemId>> {
-    let max = signed(max as u64);
-    let item = |row: &rusqlite::Row<'_>| Ok(ItemId::FanOut(NotificationId::from_bytes(row.get(0)?)));
-    match selection {
-        Selection::Notification(app, id) => {
-            tx.all("reopen", ONE_DEAD_FAN_OUT, params![after, max, app.0, id.as_bytes()], item)
-        }
-        Selection::User(..) | Selection::Delivery(..) => Ok(Vec::new()),
-        Selection::PastExpiry => {
-            tx.all("reopen", DEAD_FAN_OUTS_PAST_EXPIRY, params![after, max, tx.now.as_ms()], item)
-        }
-        Selection::App(app) => tx.all("reopen", DEAD_FAN_OUTS_OF_APP, params![after, max, app.0], item),
+fn reopen_one(tx: &Tx<'_>, moves: &mut Moves, id: ItemId) -> Result<Option<QueueItem>> {
+    match id {
+        ItemId::Delivery(id) => reopen_delivery(tx, moves, id),
+        ItemId::FanOut(id) => reopen_fan_out(tx, id),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the conformance suites can't see: that counters equal a recount, what rows a delivery costs, which way the
-//! statements walk (`plans`) and what a step costs (`expiring`), that what is remembered is bounded, and what becomes of
-//! rows that can't be read (`unreadable`).
+//! statements walk (`plans`) and what a step costs (`expiring`), that what is remembered is bounded, that what is forgotten
+//! is (`forgetting`), and what becomes of rows that can't be read (`unreadable`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use pabal_core::device::{MarkKind, Registration};
 use pabal_core::ids::{DeliveryId, ItemId, NotificationId};
 use pabal_core::outcome::{Outcome, Report};
 use pabal_core::route::Lane;
+use pabal_core::seam::store::Prune;
 use pabal_core::seam::{
     Acceptance, Answer, AttemptRecord, Change, Claim, Claimed, Content, Cursor, DeliveryContent, EndSummary,
     Ending, Epoch, Lease, Loaded, PageMade, QueueItem, Recorded, Records, Selection, Settlement, Taken, Want,
@@ -30,6 +31,7 @@ use super::*;
 use crate::cache::{Kept, MESSAGES_KEPT_MAX, MessageCache};
 
 mod expiring;
+mod forgetting;
 mod plans;
 mod unreadable;
 
@@ -47,8 +49,8 @@ impl Stage {
     }
 
     fn over(connection: Connection) -> Self {
-        connection.execute_batch(include_str!("../../schema/0001_first.sql")).unwrap();
         let clock = TestClock::new();
+        crate::schema::migrate(&connection, clock.now(), [7; 16]).unwrap();
         let core = Core::new(connection, Arc::new(clock.clone()));
         Self { core, clock, epochs: 0, notifications: 0 }
     }
@@ -91,6 +93,7 @@ impl Stage {
             epoch: Epoch(self.epochs),
             until: self.now().plus_ms(60_000),
             abandoned: 0,
+            late_ms: 0,
         }
     }
 
@@ -226,9 +229,10 @@ impl Walk {
             2..=4 => self.load(),
             5..=7 => self.settle(),
             8 => self.end(),
+            9 if self.below(8) == 0 => self.forget(),
             _ => {
-                let reopened = Stage::done(self.stage.core.reopen(&Selection::App(APP), None, 2));
-                self.work.extend(reopened.into_iter().map(|item| item.id));
+                let reopened = Stage::done(self.stage.core.reopen(APP, &DeadFilter::all(), None, 2));
+                self.work.extend(reopened.work.into_iter().map(|item| item.id));
                 self.stage.clock.advance(HOUR_MS / 4);
             }
         }
@@ -278,6 +282,27 @@ impl Walk {
         // Twice in one batch: the second is refused, and counts nothing.
         let settlement = attempt(&lease, &content, Report::of(outcome), next);
         Stage::done(self.stage.core.record(&[settlement.clone(), settlement]));
+    }
+
+    fn forget(&mut self) {
+        let now = self.stage.now();
+        self.stage
+            .core
+            .with(|tx| match self.below(3) {
+                0 => {
+                    let filter = DeadFilter::all();
+                    let bounds = crate::walk::Bounds::of_page(2);
+                    let dead = crate::dead::Dead { app: APP, filter: &filter };
+                    purge(tx, &dead.after(tx.connection, None, bounds)?.found).map(drop)
+                }
+                1 => {
+                    let (ended_ms_ago, dead_ms_ago) = (2 * HOUR_MS, 3 * HOUR_MS);
+                    let step = Prune { ended_ms_ago, dead_ms_ago, after: None, rows_max: 3 };
+                    prune(tx, &step, &find_ended(tx.connection, &step, now)?).map(drop)
+                }
+                _ => erase_deliveries(tx, APP, &user("bob")).map(drop),
+            })
+            .unwrap();
     }
 
     fn end(&mut self) {

@@ -2,13 +2,13 @@
 
 use pabal_core::clock::Timestamp;
 use pabal_core::limits::DEVICES_PER_USER_MAX;
-use pabal_core::seam::store::{KeyRecord, Pause};
+use pabal_core::seam::store::Pause;
 use pabal_core::seam::{Directory, Keys, Pauses};
 use pabal_core::{ErrorKind, Result};
 use pabal_testkit::fixtures::{APP, android, device, user};
 use tokio::task::JoinSet;
 
-use crate::world::{World, all_are_submitted, commits_in_log};
+use crate::world::{World, all_are_submitted, commits_in_log, key};
 
 const CALLERS: usize = 200;
 
@@ -79,13 +79,7 @@ async fn what_was_answered_outlives_the_process() {
         reason: "the credential was refused".into(),
         since: Timestamp::from_ms(5),
     };
-    let key = KeyRecord {
-        hash: [3; 32],
-        app: APP,
-        name: "ours".into(),
-        scopes: vec!["admin".into()],
-        created_at: Timestamp::from_ms(6),
-    };
+    let key = key(3, "ours");
     let store = world.open().store();
     store.put_pause(&pause).await.unwrap();
     store.put_key(&key).await.unwrap();

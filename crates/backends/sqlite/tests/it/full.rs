@@ -1,15 +1,13 @@
 //! A disk (or a size limit) that is full: refused for now, nothing kept by halves, and on as soon as there is room.
 
 use pabal_core::ids::NotificationId;
-use pabal_core::seam::store::KeyRecord;
 use pabal_core::seam::{Acceptance, Directory, History, Keys, Ledger};
 use pabal_core::{ErrorKind, Result};
 use pabal_sqlite::{Sqlite, SqliteConfig, SqliteStore};
-use pabal_testkit::clock::START;
 use pabal_testkit::fixtures::{APP, android, device, notification_id, to_token, user};
 use tokio::task::JoinSet;
 
-use crate::world::{World, all_are_submitted, claim};
+use crate::world::{World, all_are_submitted, claim, key};
 
 /// Pages that the file may grow by.
 const ROOM: u32 = 200;
@@ -134,9 +132,8 @@ async fn every_answer_is_true_though_the_transaction_was_lost() {
     make_room(&store, devices).await;
 
     let calls = group(&world, |call, is_large| {
-        let hash = [u8::try_from(call).unwrap(); 32];
         let name = "n".repeat(if is_large { 1024 * ROOM as usize } else { 10 });
-        let key = KeyRecord { hash, app: APP, name, scopes: vec![], created_at: START };
+        let key = key(u8::try_from(call).unwrap(), &name);
         let store = store.clone();
         async move { (store.put_key(&key).await, is_large, key) }
     });

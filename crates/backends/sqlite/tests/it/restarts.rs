@@ -3,7 +3,7 @@
 use pabal_core::delivery::DeliveryState;
 use pabal_core::ids::ItemId;
 use pabal_core::seam::{History, Ledger, Settled};
-use pabal_testkit::fixtures::{APP, HOUR_MS, delivered, notification_id, to_token};
+use pabal_testkit::fixtures::{APP, HOUR_MS, delivered, notification_id, retried, to_token};
 
 use crate::world::{World, claim};
 
@@ -33,6 +33,34 @@ async fn leases_of_an_earlier_boot_are_free_at_once() {
     let ItemId::Delivery(id) = after.lease.id else { panic!("a delivery") };
     let (view, timeline) = store.delivery(APP, id).await.unwrap().unwrap();
     assert_eq!((view.state, timeline.len()), (DeliveryState::Delivered, 1));
+}
+
+#[tokio::test]
+async fn how_late_work_is_outlives_leases_and_boots() {
+    let world = World::new();
+    let ledger = world.open().ledger();
+    ledger.accept(vec![to_token("t").build(notification_id(1))], None).await.unwrap();
+    world.clock.advance(100);
+    let [on_time] = claim(&ledger, 1).await.try_into().unwrap();
+    assert_eq!(on_time.lease.late_ms, 100);
+    drop(ledger);
+
+    world.clock.advance(200);
+    let ledger = world.open().ledger();
+    let oldest = async || ledger.counts().await.unwrap()[0].oldest_due_ms;
+    assert_eq!(oldest().await, Some(300), "its lease ended with its process");
+    let [again] = claim(&ledger, 2).await.try_into().unwrap();
+    assert_eq!((again.lease.late_ms, oldest().await), (300, None));
+    ledger.release(vec![again.lease]).await.unwrap();
+    world.clock.advance(50);
+    assert_eq!(oldest().await, Some(350));
+    let [again] = claim(&ledger, 2).await.try_into().unwrap();
+    assert_eq!(again.lease.late_ms, 350);
+    ledger.settle(vec![retried(&again, 1000)]).await.unwrap();
+    assert_eq!(oldest().await, None);
+    world.clock.advance(1007);
+    let [again] = claim(&ledger, 2).await.try_into().unwrap();
+    assert_eq!(again.lease.late_ms, 7, "a retry is due anew");
 }
 
 #[tokio::test]

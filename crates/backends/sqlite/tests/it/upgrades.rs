@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use pabal_core::delivery::{DeliveryState, Reason, Recipient};
 use pabal_core::ids::{DeliveryId, NotificationId};
 use pabal_core::outcome::OutcomeKind;
-use pabal_core::seam::store::{KeyRecord, Pause};
-use pabal_core::seam::{Content, Directory, History, Keys, Ledger, Pauses, Records, Settled};
+use pabal_core::seam::store::{DeadLetter, KeyRecord, Pause, Prune, Pruned};
+use pabal_core::seam::{
+    Content, DeadFilter, DeadLetters, Directory, History, Keys, Ledger, Pauses, Records, Retention, Settled,
+};
+use pabal_sqlite::SqliteStore;
 use pabal_testkit::clock::START;
 use pabal_testkit::fixtures::{
     APP, HOUR_MS, android, delivered, device, notification_id, rejected, to_device, to_token, to_users, user,
 };
 
-use crate::world::{World, claim};
+use crate::world::{World, claim, key};
 
 fn fixture(release: u32) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/v{release}.db"))
@@ -26,11 +29,6 @@ fn pause() -> Pause {
     Pause { route: "bulk/fcm/main/web".parse().unwrap(), reason: "by the operator".into(), since: START }
 }
 
-fn key() -> KeyRecord {
-    let scopes = vec!["send".to_owned(), "devices".to_owned()];
-    KeyRecord { hash: [9; 32], app: APP, name: "ours".into(), scopes, created_at: START }
-}
-
 /// Writes the file of the release that this is. Run it once, at a release, and never again for that one:
 /// `cargo test -p pabal-sqlite --test it -- --ignored write_the_file_of_this_release`.
 #[tokio::test]
@@ -41,7 +39,7 @@ async fn write_the_file_of_this_release() {
     let (store, ledger) = (sqlite.store(), sqlite.ledger());
     store.put_device(APP, &user("u"), &device("phone"), &android("t1")).await.unwrap();
     store.put_pause(&pause()).await.unwrap();
-    store.put_key(&key()).await.unwrap();
+    store.put_key(&key(9, "ours")).await.unwrap();
 
     let accept = |acceptance| ledger.accept(vec![acceptance], None);
     accept(to_users(&["u", "nobody"]).key("first", 1).build(notification_id(1))).await.unwrap();
@@ -81,7 +79,7 @@ async fn the_first_releases_file_is_read_and_worked_on() {
     assert_eq!(counts, [(DeliveryState::Delivered, 1), (DeliveryState::Undeliverable, 1)]);
     assert_eq!(store.devices(APP, &user("u")).await.unwrap()[0].registration, android("t1"));
     assert_eq!(store.pauses().await.unwrap(), [pause()]);
-    assert_eq!(store.key(&[9; 32]).await.unwrap(), Some(key()));
+    the_key_works_on(&store).await;
 
     let [work] = claim(&ledger, 1).await.try_into().unwrap();
     assert!(
@@ -91,6 +89,45 @@ async fn the_first_releases_file_is_read_and_worked_on() {
     world.clock.advance(HOUR_MS);
     let [work] = claim(&ledger, 1).await.try_into().unwrap();
     assert!(matches!(&work.content, Content::FanOut(content) if content.notification == notification_id(4)));
+}
+
+/// A key of the first release had no id, and one of its words was another.
+async fn the_key_works_on(store: &SqliteStore) {
+    let found = store.key(&[9; 32]).await.unwrap().unwrap();
+    let (made, random) = found.id.as_bytes().split_at(6);
+    assert_eq!(made, &START.as_ms().to_be_bytes()[2..], "ids sort by the time they were made");
+    assert_eq!((random[0] >> 4, random[2] >> 6), (7, 0b10), "a UUID of version 7");
+    assert_eq!(found, KeyRecord { id: found.id, ..key(9, "ours") });
+    let listed = store.list_keys(APP, true, None, 10).await.unwrap();
+    assert_eq!((listed.items, listed.next), (vec![found.clone()], None));
+    assert!(store.revoke_key(APP, found.id).await.unwrap().unwrap().revoked_at.is_some());
+}
+
+/// What of the first release's file is dead is listed, purged and forgotten like what died since.
+#[tokio::test]
+async fn the_first_releases_past_is_kept_by_the_new_rules() {
+    let world = World::new();
+    std::fs::copy(fixture(1), world.path()).unwrap();
+    world
+        .raw()
+        .execute_batch("UPDATE notification_states SET state = 5, due_at = 7 WHERE state = 0")
+        .unwrap();
+    let store = world.open().store();
+    let dead = store.list_dead(APP, &DeadFilter::all(), None, 10).await.unwrap().items;
+    let [DeadLetter::FanOut { reason, died_at, .. }, DeadLetter::Delivery { view, last_attempt }] = &dead[..]
+    else {
+        panic!("{dead:?}")
+    };
+    assert_eq!((*reason, died_at.as_ms()), (Reason::Abandoned, 7));
+    assert_eq!(view.reason, Some(Reason::Rejected));
+    assert_eq!(last_attempt.as_ref().unwrap().outcome, OutcomeKind::Rejected);
+    assert_eq!(store.purge_dead(APP, &DeadFilter::all(), None, 10).await.unwrap().purged, 2);
+
+    let prune = Prune { ended_ms_ago: 0, dead_ms_ago: 0, after: None, rows_max: 100 };
+    let an_hour = Prune { ended_ms_ago: HOUR_MS, ..prune };
+    assert_eq!(store.prune(&an_hour).await.unwrap(), Pruned::default(), "its deliveries say when they ended");
+    let pruned = store.prune(&prune).await.unwrap();
+    assert_eq!((pruned.notifications, pruned.deliveries), (2, 2), "the third is open");
 }
 
 #[tokio::test]

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use pabal_core::Result;
 use pabal_core::chance::SeededChance;
+use pabal_core::ids::KeyId;
+use pabal_core::seam::store::KeyRecord;
 use pabal_core::seam::{Claim, Ledger, Want, Work, Worker};
 use pabal_sqlite::{Sqlite, SqliteConfig};
 use pabal_testkit::TestClock;
-use pabal_testkit::fixtures::{VISIBILITY_MS, all_routes};
+use pabal_testkit::clock::START;
+use pabal_testkit::fixtures::{APP, VISIBILITY_MS, all_routes};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -46,6 +49,21 @@ impl World {
     /// The file as SQLite sees it, without Pabal.
     pub(crate) fn raw(&self) -> Connection {
         Connection::open(self.path()).unwrap()
+    }
+}
+
+/// The key number `n`, made at the beginning.
+pub(crate) fn key(n: u8, name: &str) -> KeyRecord {
+    KeyRecord {
+        id: KeyId::new(START, [n; 10]),
+        hash: [n; 32],
+        app: APP,
+        name: name.to_owned(),
+        scopes: vec!["send".to_owned(), "manage".to_owned()],
+        created_at: START,
+        expires_at: None,
+        revoked_at: None,
+        last_used_at: None,
     }
 }
 

@@ -228,6 +228,9 @@ fn an_error_in_an_array_is_read_too() {
 fn a_detail_never_holds_the_token() {
     let report = judged(&error(400, "INVALID_ARGUMENT", &format!("Bad token: {TOKEN}!"), &[]), &token());
     assert_eq!(report.detail.as_deref(), Some("Bad token: (token)!"));
+    let name = format!(r#"{{"name":"projects/p/messages/{TOKEN}"}}"#);
+    let report = judged(&answer(200, name.into_bytes()), &token());
+    assert_eq!(report.detail.as_deref(), Some("projects/p/messages/(token)"), "also where it arrived");
     let unasked = judged(&answer(200, format!("you sent {TOKEN}")), &token());
     assert!(!unasked.detail.unwrap().contains(TOKEN));
     let code = judged(&error(400, TOKEN, "", &[fcm(TOKEN)]), &token());

@@ -6,8 +6,10 @@ use std::thread::{self, ThreadId};
 
 use fcm_emulator::{FaultKind, Faults};
 use pabal_core::outcome::Outcome;
+use pabal_core::seam::channel::Channel;
 
-use crate::support::{World, outbound, rule, within};
+use crate::proxy::{Manner, Proxy, google_through};
+use crate::support::{World, channel, outbound, rule, within};
 
 /// What one thread logs.
 #[derive(Clone)]
@@ -49,11 +51,20 @@ async fn no_level_of_logging_shows_tokens_texts_or_keys() {
     world.emulator.expire_tokens();
     assert_eq!(world.send("odd-APA91bHPRgkFLJu6").await.outcome, Outcome::Unknown);
     assert_eq!(within(world.send("good-APA91bHPRgkFLJu6")).await.outcome, Outcome::Delivered);
+    let google = crate::tls::emulator().await;
+    for manner in [Manner::Leads(google.address()), Manner::Refuses("407 Whoever")] {
+        let proxy = Proxy::start(manner).await;
+        let through = channel(&google_through(&google, proxy.config("ann:proxy-secret@")));
+        within(through.send(&outbound("good-APA91bHPRgkFLJu6"))).await;
+    }
 
     let log = String::from_utf8_lossy(&log.lines.lock().unwrap()).into_owned();
     assert!(log.contains("connection opened") && log.contains("h2::"), "the log was caught");
+    assert!(log.contains("through proxy http://…@127.0.0.1:"), "the proxy's too");
     let title = outbound("x").message.title.clone().unwrap();
-    for secret in ["APA91b", "Bearer", "bearer", "assertion=", "PRIVATE KEY", &title] {
+    for secret in
+        ["APA91b", "Bearer", "bearer", "assertion=", "PRIVATE KEY", "proxy-secret", "Basic ", &title]
+    {
         assert!(!log.contains(secret), "the log holds {secret}");
     }
 }

@@ -5,6 +5,7 @@
 mod connections;
 mod logs;
 mod outcomes;
+mod proxy;
 mod support;
 mod tls;
 mod tokens;

@@ -11,23 +11,23 @@ use crate::support::{channel, config, outbound, project, within};
 
 const GOOGLE_TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
 
-async fn emulator() -> Emulator {
+pub(crate) async fn emulator() -> Emulator {
     within(Emulator::start(Options { tls: true, ..Options::default() })).await.unwrap()
 }
 
-fn ca(emulator: &Emulator) -> Vec<CertificateDer<'static>> {
+pub(crate) fn ca(emulator: &Emulator) -> Vec<CertificateDer<'static>> {
     vec![CertificateDer::from_pem_slice(emulator.ca_pem().unwrap().as_bytes()).unwrap()]
 }
 
 /// What a user writes for Google: a service account's file, and nothing else.
-fn as_for_google(emulator: &Emulator) -> FcmConfig {
+pub(crate) fn as_for_google(emulator: &Emulator) -> FcmConfig {
     let file = emulator.service_account_with("demo", GOOGLE_TOKEN_URI);
     let account = ServiceAccount::parse(&file.to_string()).unwrap();
     FcmConfig::default().with_project(project(), ProjectConfig::new(account))
 }
 
 /// Lets Google's names lead to the emulator.
-fn redirected(mut config: FcmConfig, emulator: &Emulator) -> FcmConfig {
+pub(crate) fn redirected(mut config: FcmConfig, emulator: &Emulator) -> FcmConfig {
     for name in ["fcm.googleapis.com", "oauth2.googleapis.com"] {
         config.resolve.insert(name.to_owned(), emulator.address());
     }

@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use pabal_core::Result;
 use pabal_core::clock::Timestamp;
 use pabal_core::delivery::Reason;
-use pabal_core::ids::ItemId;
+use pabal_core::ids::{AppId, ItemId};
 use pabal_core::seam::{
-    Acceptance, Accepted, Answer, Claim, Claimed, Content, EndSummary, Epoch, Lease, Ledger, Page, Paged,
-    Reconciled, Redriven, RouteCount, Scan, Selection, Settled, SettledItem, Settlement, Taken, Want, Work,
+    Acceptance, Accepted, Answer, Claim, Claimed, Content, DeadFilter, EndSummary, Epoch, Lease, Ledger,
+    Page, Paged, Reconciled, Redriven, RouteCount, Scan, Selection, Settled, SettledItem, Settlement, Taken,
+    Want, Work,
 };
 
 use crate::sim::eyes::Eyes;
@@ -170,9 +171,15 @@ impl Ledger for LedgerLayer {
         self.gate.call(write("end"), self.inner.end(selection, reason, after, max), see).await
     }
 
-    async fn redrive(&self, selection: Selection, after: Option<ItemId>, max: usize) -> Result<Redriven> {
+    async fn redrive(
+        &self,
+        app: AppId,
+        filter: DeadFilter,
+        after: Option<ItemId>,
+        max: usize,
+    ) -> Result<Redriven> {
         let see = |redriven: &Redriven| see_reopened(&self.eyes, redriven.reopened.clone());
-        self.gate.call(write("redrive"), self.inner.redrive(selection, after, max), see).await
+        self.gate.call(write("redrive"), self.inner.redrive(app, filter, after, max), see).await
     }
 
     async fn reconcile(&self, scan: Scan, max: usize) -> Result<Reconciled> {

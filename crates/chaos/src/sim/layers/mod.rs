@@ -7,3 +7,4 @@ pub(crate) mod ledger;
 pub(crate) mod pauses;
 pub(crate) mod queue;
 pub(crate) mod records;
+pub(crate) mod upkeep;

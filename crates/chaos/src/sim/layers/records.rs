@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use pabal_core::Result;
 use pabal_core::clock::Timestamp;
 use pabal_core::delivery::Reason;
-use pabal_core::ids::{ItemId, StoreId};
+use pabal_core::ids::{AppId, ItemId, StoreId};
 use pabal_core::seam::{
-    Acceptance, Answer, Content, Cursor, Ending, Lease, Loaded, OpenItem, Page, PageMade, Paged, QueueItem,
-    Recorded, Records, Selection, Settlement,
+    Acceptance, Answer, Content, Cursor, DeadFilter, Ending, Lease, Loaded, OpenItem, Page, PageMade, Paged,
+    QueueItem, Recorded, Records, Reopened, Selection, Settlement,
 };
 
 use crate::sim::eyes::Eyes;
@@ -113,14 +113,16 @@ impl Records for RecordsLayer {
 
     async fn reopen(
         &self,
-        selection: &Selection,
+        app: AppId,
+        filter: &DeadFilter,
         after: Option<ItemId>,
         max: usize,
-    ) -> Result<Vec<QueueItem>> {
-        let see = |work: &Vec<QueueItem>| {
-            super::ledger::see_reopened(&self.eyes, work.iter().map(|item| item.id).collect());
+    ) -> Result<Reopened> {
+        let see = |reopened: &Reopened| {
+            let ids = reopened.work.iter().map(|item| item.id).collect();
+            super::ledger::see_reopened(&self.eyes, ids);
         };
-        self.gate.call(write("reopen"), self.inner.reopen(selection, after, max), see).await
+        self.gate.call(write("reopen"), self.inner.reopen(app, filter, after, max), see).await
     }
 
     async fn scan_open(

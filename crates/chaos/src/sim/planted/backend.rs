@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use pabal_core::Result;
 use pabal_core::clock::Timestamp;
 use pabal_core::delivery::Reason;
-use pabal_core::ids::{ItemId, StoreId};
+use pabal_core::ids::{AppId, ItemId, StoreId};
 use pabal_core::seam::{
-    Acceptance, Answer, Binding, Claim, Cursor, Ending, Epoch, Generation, Lease, Leased, Loaded, OpenItem,
-    PageMade, Queue, QueueItem, QueueSettle, Recorded, Records, Removed, RouteCount, Selection, Settle,
-    Settlement,
+    Acceptance, Answer, Binding, Claim, Cursor, DeadFilter, Ending, Epoch, Generation, Lease, Leased, Loaded,
+    OpenItem, PageMade, Queue, QueueItem, QueueSettle, Recorded, Records, Removed, Reopened, RouteCount,
+    Selection, Settle, Settlement,
 };
 
 use super::Plant;
@@ -166,11 +166,12 @@ impl Records for BadRecords {
 
     async fn reopen(
         &self,
-        selection: &Selection,
+        app: AppId,
+        filter: &DeadFilter,
         after: Option<ItemId>,
         max: usize,
-    ) -> Result<Vec<QueueItem>> {
-        self.inner.reopen(selection, after, max).await
+    ) -> Result<Reopened> {
+        self.inner.reopen(app, filter, after, max).await
     }
 
     async fn scan_open(

@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use pabal_core::Result;
 use pabal_core::clock::Timestamp;
 use pabal_core::delivery::Reason;
-use pabal_core::ids::ItemId;
+use pabal_core::ids::{AppId, ItemId};
 use pabal_core::seam::{
-    Acceptance, Accepted, AcceptedItem, Answer, Change, Claim, Claimed, EndSummary, Lease, Ledger, Page,
-    Paged, Queue, QueueSettle, Reconciled, Records, Redriven, RouteCount, Scan, Selection, SettledItem,
-    Settlement, Then,
+    Acceptance, Accepted, AcceptedItem, Answer, Change, Claim, Claimed, DeadFilter, EndSummary, Lease,
+    Ledger, Page, Paged, Queue, QueueSettle, Reconciled, Records, Redriven, RouteCount, Scan, Selection,
+    SettledItem, Settlement, Then,
 };
 use pabal_core::steps;
 use pabal_core::verdict::Next;
@@ -135,8 +135,14 @@ impl Ledger for BadLedger {
         self.inner.end(selection, reason, after, max).await
     }
 
-    async fn redrive(&self, selection: Selection, after: Option<ItemId>, max: usize) -> Result<Redriven> {
-        self.inner.redrive(selection, after, max).await
+    async fn redrive(
+        &self,
+        app: AppId,
+        filter: DeadFilter,
+        after: Option<ItemId>,
+        max: usize,
+    ) -> Result<Redriven> {
+        self.inner.redrive(app, filter, after, max).await
     }
 
     async fn reconcile(&self, scan: Scan, max: usize) -> Result<Reconciled> {

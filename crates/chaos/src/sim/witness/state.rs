@@ -62,7 +62,7 @@ impl Followed {
     fn new(view: &DeliveryView, expires_at: Timestamp, moment: Moment) -> Self {
         Self {
             notification: view.notification,
-            recipient: view.recipient.clone(),
+            recipient: view.recipient.clone().expect("nobody is erased in the simulator"),
             state: view.state,
             reason: view.reason,
             tries: Vec::new(),

@@ -1,36 +1,48 @@
-//! `/v1/notifications`: accept one, look at one, take one back.
+//! `/v1/notifications`: accept one or many, look at them, take one back.
 
+mod batch;
+mod fuzzing;
+mod items;
+mod list;
+mod operations;
 mod request;
 mod view;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use pabal_core::delivery::Reason;
-use pabal_core::ids::{AppId, DeliveryId, IdempotencyKey, NotificationId};
+use pabal_core::ids::{AppId, IdempotencyKey, NotificationId};
 use pabal_core::seam::store::NotificationView;
 use pabal_core::seam::{Acceptance, Answer, Idempotency, Selection};
 
+pub(in crate::api) use self::fuzzing::{check_batch, check_request};
 use self::request::NotificationRequest;
-use self::view::{AcceptedBody, CancelledBody, NotificationBody};
+use self::view::{AcceptedBody, CancelledBody, NotificationBody, SummaryBody};
+use super::deliveries::DeliveryBody;
 use super::problem::{Problem, ProblemKind};
 use super::query::{NoQuery, Query};
+use super::routes::Routes;
 use super::{Api, Shared, body};
 use crate::auth::{Granted, Reads, Sends};
 use crate::limits;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The header as docs and problems write it.
+const HEADER_IN_WORDS: &str = "Idempotency-Key";
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const REPLAYED_IN_WORDS: &str = "Idempotency-Replayed";
 /// What the keys of this endpoint are remembered under, so that another endpoint's are others.
 const ENDPOINT: &str = "notifications";
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/v1/notifications", post(accept))
-        .route("/v1/notifications/{id}", get(show).delete(cancel))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .post("/v1/notifications", accept, operations::accept())
+        .post("/v1/notifications/batch", batch::accept, operations::accept_batch())
+        .get("/v1/notifications", list::list, operations::list())
+        .get("/v1/notifications/{id}", show, operations::show())
+        .delete("/v1/notifications/{id}", cancel, operations::cancel())
 }
 
 async fn accept(
@@ -55,7 +67,7 @@ async fn accept(
             ProblemKind::IdempotencyKeyReused,
             "this Idempotency-Key came with another body within the last 24 hours; nothing was accepted",
         )
-        .at("Idempotency-Key")),
+        .at(HEADER_IN_WORDS)),
         None => Err(Problem::new(ProblemKind::Internal, "the engine gave no answer")),
     }
 }
@@ -64,16 +76,22 @@ fn accepted(id: NotificationId, deliveries: Option<u32>) -> (StatusCode, Json<Ac
     (StatusCode::ACCEPTED, Json(AcceptedBody { id, deliveries }))
 }
 
-/// The caller's key as it is remembered: hashed, because callers build keys of names that are nobody's business, and
-/// because then every key fits behind its endpoint.
+/// The header's key as it is remembered.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(header) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    let text = header
-        .to_str()
-        .map_err(|_| Problem::value("Idempotency-Key", "may hold visible ASCII characters only"))?;
-    let key = IdempotencyKey::new(text)?;
+    // What is not UTF-8 is not ASCII either.
+    remembered(HEADER_IN_WORDS, &String::from_utf8_lossy(header.as_bytes())).map(Some)
+}
+
+/// The caller's key as it is remembered: hashed, because callers build keys of names that are nobody's business, and
+/// because then every key fits behind its endpoint.
+fn remembered(field: &str, text: &str) -> Result<IdempotencyKey, Problem> {
+    let key = IdempotencyKey::new(text).map_err(|invalid| Problem::invalid_at(field, &invalid))?;
+    if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Err(Problem::value(field, "may hold visible ASCII characters only"));
+    }
     let hash = blake3::hash(key.as_str().as_bytes()).to_hex();
-    Ok(Some(IdempotencyKey::new(format!("{ENDPOINT}:{hash}"))?))
+    Ok(IdempotencyKey::new(format!("{ENDPOINT}:{hash}"))?)
 }
 
 async fn show(
@@ -84,15 +102,20 @@ async fn show(
 ) -> Result<Json<NotificationBody>, Problem> {
     let id = parse_id(&id)?;
     let mut query = Query::parse(query.as_deref());
-    let after: Option<DeliveryId> = query.take("cursor")?;
-    let max = query.take_limit()?;
+    let page = query.take_page(&format!("deliveries of {id}"), caller.app)?;
     query.finish()?;
     let view = find(&api, caller.app, id).await?;
     // One more than asked for tells whether another page follows.
-    let mut deliveries = api.store.deliveries(caller.app, id, after, max + 1).await?;
-    let has_more = deliveries.len() > max;
-    deliveries.truncate(max);
-    Ok(Json(NotificationBody::new(view, deliveries, has_more, &api.engine.status().pauses)))
+    let mut deliveries = api.store.deliveries(caller.app, id, page.from, page.max + 1).await?;
+    let has_more = deliveries.len() > page.max;
+    deliveries.truncate(page.max);
+    let next = deliveries.last().filter(|_| has_more).map(|last| last.id);
+    let pauses = api.engine.status().pauses;
+    Ok(Json(NotificationBody {
+        notification: SummaryBody::from(view),
+        deliveries: deliveries.into_iter().map(|view| DeliveryBody::new(view, &pauses)).collect(),
+        next_cursor: page.next_cursor(next),
+    }))
 }
 
 async fn cancel(

@@ -12,52 +12,84 @@ use pabal_core::notification::{Notification, Recipients, check_send_at, ttl_ms};
 use pabal_core::route::{ChannelKind, Credential, Lane};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
+use crate::api::document::schema;
 use crate::api::problem::Problem;
 use crate::api::{Projects, time, values};
-use crate::shape::Object;
+use crate::shape::{Object, Whole};
 
-/// The body of `POST /v1/notifications`.
-#[derive(Debug, Deserialize)]
+/// What you ask for. At least one of `title`, `body`, `data` and `fcm` is needed.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewNotification)]
 pub(super) struct NotificationRequest {
+    #[schema(value_type = To)]
     to: Object<To>,
+    #[schema(value_type = Option<schema::Title>, inline)]
     title: Option<String>,
+    #[schema(value_type = Option<schema::BodyText>, inline)]
     body: Option<String>,
     #[serde(default)]
+    #[schema(value_type = schema::Data, inline)]
     data: BTreeMap<String, String>,
+    #[schema(value_type = Option<schema::ImageUrl>, inline)]
     image: Option<String>,
+    #[schema(value_type = Option<schema::Link>, inline)]
     link: Option<String>,
+    #[schema(value_type = Option<schema::Channels>, inline)]
     channels: Option<Vec<ChannelKind>>,
     #[serde(default)]
+    #[schema(value_type = schema::Lane)]
     lane: Lane,
-    ttl: Option<u64>,
+    /// How many seconds it is worth delivering, from `send_at` or from now.
+    #[schema(value_type = Option<schema::TtlSeconds>, inline)]
+    ttl: Option<Whole>,
+    /// Not before this time; at most 366 days ahead.
+    #[schema(value_type = Option<schema::Moment>, inline)]
     send_at: Option<String>,
+    #[schema(value_type = Option<schema::CollapseKey>, inline)]
     collapse_key: Option<String>,
     #[serde(default)]
+    #[schema(value_type = schema::FcmOverrides, inline)]
     fcm: Map<String, Value>,
+    /// Have the provider check it, and deliver nothing.
     #[serde(default)]
     validate_only: bool,
+    /// With `token`, `fid`, `fcm_topic` and `fcm_condition`: the FCM project. Left out, `fcm.default_project`.
+    #[schema(value_type = Option<schema::Project>)]
     project: Option<Credential>,
 }
 
 /// For whom: exactly one of these.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Recipients)]
 struct To {
+    /// All devices of a user.
+    #[schema(value_type = Option<schema::UserId>)]
     user: Option<UserId>,
+    #[schema(value_type = Option<schema::Users>, inline)]
     users: Option<Vec<UserId>>,
+    #[schema(value_type = Option<DeviceOf>)]
     device: Option<Object<DeviceOf>>,
+    #[schema(value_type = Option<schema::Token>, inline)]
     token: Option<String>,
+    #[schema(value_type = Option<schema::Fid>, inline)]
     fid: Option<String>,
+    #[schema(value_type = Option<schema::FcmTopic>, inline)]
     fcm_topic: Option<String>,
+    #[schema(value_type = Option<schema::FcmCondition>, inline)]
     fcm_condition: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// One device of a user.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct DeviceOf {
+    #[schema(value_type = schema::UserId)]
     user: UserId,
+    #[schema(value_type = schema::DeviceId)]
     device: DeviceId,
 }
 
@@ -98,7 +130,7 @@ impl NotificationRequest {
             message: Arc::new(message),
             lane: self.lane,
             channels: self.channels,
-            ttl_ms: ttl_ms(self.ttl.unwrap_or(limits::TTL_S_DEFAULT))?,
+            ttl_ms: ttl_ms(self.ttl.map_or(limits::TTL_S_DEFAULT, |ttl| ttl.0))?,
             // What lies just behind means "now": its time to live begins now, and not before.
             send_at: send_at.filter(|send_at| *send_at > now),
         })

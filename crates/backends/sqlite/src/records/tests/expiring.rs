@@ -119,7 +119,7 @@ fn what_a_redrive_has_moved_is_not_past_its_expiry() {
     let first = list(None);
     let after = Some((first.due, first.item.id));
     assert!(work.contains(&list(after).item.id));
-    Stage::done(stage.core.reopen(&Selection::Notification(APP, moved), None, 9));
+    Stage::done(stage.core.reopen(APP, &DeadFilter::of_notification(moved), None, 9));
     assert_eq!(list(after).item.id, the_one(&others));
     let unknown = ItemId::Delivery(DeliveryId::derive(moved, "nobody"));
     assert_eq!(list(Some((first.due, unknown))).item.id, the_one(&others));

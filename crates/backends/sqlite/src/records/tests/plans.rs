@@ -18,12 +18,14 @@ fn statements_walk_along_indexes() {
         accept::ANSWERED,
         counters::MOVE_NOTIFICATION,
         counters::MOVE_TOTAL,
+        counters::THIN_NOTIFICATION,
         delivery::DELIVERY,
         delivery::FINISH,
         delivery::KEPT,
         delivery::OPEN,
         end::MARK_FAN_OUT_OF_APP,
         end::MARK_FAN_OUTS_PAST_EXPIRY,
+        erase::DELIVERIES,
         fan_out::FAN_OUT,
         keys::FIND,
         keys::FORGET,
@@ -35,14 +37,13 @@ fn statements_walk_along_indexes() {
         record::MARK,
         record::SETTLE,
         record::SETTLE_FAN_OUT,
-        reopen::DEAD_FAN_OUTS_OF_APP,
-        reopen::DEAD_FAN_OUTS_PAST_EXPIRY,
-        reopen::DEAD_OF_APP,
-        reopen::DEAD_OF_NOTIFICATION,
-        reopen::DEAD_OF_USER,
-        reopen::DEAD_PAST_EXPIRY,
-        reopen::ONE_DEAD,
-        reopen::ONE_DEAD_FAN_OUT,
+        prune::DELIVERIES,
+        prune::ENDED,
+        prune::MAY_GO,
+        prune::REDRIVES,
+        remove::DELETE_ATTEMPTS,
+        remove::DELIVERY,
+        remove::HAS_DELIVERIES,
         resolve::DEVICE,
         resolve::DEVICES,
         scan::DELIVERIES,
@@ -62,6 +63,9 @@ fn statements_walk_along_indexes() {
         let plan = plan(&stage, sql);
         assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{sql}\n{plan:#?}");
     }
+    // What is in this index is walked whole, step by step.
+    let named = plan(&stage, erase::NAMED);
+    assert!(named[0].contains("USING INDEX notification_states_unled"), "{named:?}");
     // Only open fan-outs are in this index, and all of them are meant.
     let marks = plan(&stage, end::MARK_FAN_OUTS_OF_APP);
     assert!(marks[0].ends_with("USING INDEX notification_states_due"), "{marks:?}");
@@ -78,10 +82,10 @@ fn listings_need_no_sorting() {
         past_expiry::DELIVERIES,
         past_expiry::FAN_OUTS,
         past_expiry::NOTIFICATIONS,
-        reopen::DEAD_FAN_OUTS_OF_APP,
-        reopen::DEAD_OF_APP,
-        reopen::DEAD_OF_NOTIFICATION,
-        reopen::DEAD_OF_USER,
+        erase::NAMED,
+        prune::DELIVERIES,
+        prune::ENDED,
+        prune::REDRIVES,
         keys::TOO_OLD,
     ];
     for sql in in_order {
