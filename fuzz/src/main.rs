@@ -12,6 +12,7 @@ const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("cursor", pabal_server::fuzzing::cursor),
     ("config", pabal_server::fuzzing::config),
     ("fcm_answer", pabal_fcm::fuzzing::classify),
+    ("proxy_answer", pabal_fcm::fuzzing::proxy_answer),
     ("retry_after", pabal_fcm::fuzzing::retry_after),
 ];
 

@@ -13,7 +13,8 @@ use crate::outside::Counts;
 use crate::{run, setup};
 
 /// What can be fuzzed; `fuzz/src/main.rs` has the same names.
-const TARGETS: &[&str] = &["request", "batch", "cursor", "config", "fcm_answer", "retry_after"];
+const TARGETS: &[&str] =
+    &["request", "batch", "cursor", "config", "fcm_answer", "proxy_answer", "retry_after"];
 /// How long each target runs where nothing is said, and in the tests.
 const SECONDS_DEFAULT: u64 = 60;
 const SECONDS_IN_TESTS: u64 = 5;

@@ -243,9 +243,15 @@ async fn secured(
     let connected =
         connecting.await.map_err(|_| failed("no answer; is that a server with TLS?".to_owned()))?;
     connected.map_err(|error| {
-        let is_unknown = ca.is_none() && error.to_string().contains("UnknownIssuer");
+        let text = error.to_string();
+        if text.contains("CaUsedAsEndEntity") {
+            let problem = "the server's certificate says that it is an authority's (CA:TRUE); make one with \
+                           basicConstraints=critical,CA:FALSE";
+            return failed(problem.to_owned()).into();
+        }
+        let is_unknown = ca.is_none() && text.contains("UnknownIssuer");
         let hint = if is_unknown { ". An authority of your own is given with --ca or PABAL_CA" } else { "" };
-        failed(format!("{error}{hint}")).into()
+        failed(format!("{text}{hint}")).into()
     })
 }
 

@@ -55,6 +55,8 @@ pub const KEYS_PER_APP_MAX: usize = 1000;
 pub const LIST_SCAN_MAX: usize = 10_000;
 /// Redrive jobs of an app that may run at once.
 pub const REDRIVES_RUNNING_MAX: usize = 10;
+/// How long a redrive job is kept after its end at least, so that whoever follows it sees the end.
+pub const REDRIVE_KEPT_MS: u64 = 60 * 60 * 1000;
 /// Dead letters that one job may reopen in a second.
 pub const REDRIVE_RATE_MAX: u32 = 10_000;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use pabal_core::chance::Chance;
-use pabal_core::clock::Clock;
+use pabal_core::clock::{Clock, Timestamp};
 use pabal_core::delivery::Reason;
 use pabal_core::ids::{AppId, ItemId};
 use pabal_core::limits;
@@ -143,9 +143,7 @@ impl Engine {
     pub async fn end(&self, selection: Selection, reason: Reason) -> Result<EndSummary> {
         let mut sum = EndSummary::default();
         loop {
-            let max = limits::QUEUE_BATCH_MAX;
-            let step = self.shared.ledger.end(selection.clone(), reason, sum.next, max).await?;
-            self.shared.metrics.ended_waiting(reason, step.ended);
+            let step = self.end_step(selection.clone(), reason, sum.next).await?;
             sum = EndSummary {
                 ended: sum.ended + step.ended,
                 in_flight: sum.in_flight + step.in_flight,
@@ -155,6 +153,21 @@ impl Engine {
                 return Ok(sum);
             }
         }
+    }
+
+    /// One step of that, for callers with little time: it begins where the last one ended.
+    ///
+    /// # Errors
+    /// If the ledger fails; the step may be repeated.
+    pub async fn end_step(
+        &self,
+        selection: Selection,
+        reason: Reason,
+        after: Option<(Timestamp, ItemId)>,
+    ) -> Result<EndSummary> {
+        let step = self.shared.ledger.end(selection, reason, after, limits::QUEUE_BATCH_MAX).await?;
+        self.shared.metrics.ended_waiting(reason, step.ended);
+        Ok(step)
     }
 
     /// Makes up to `max` dead items of an app open again.

@@ -14,6 +14,8 @@ from answers import check_answer, check_examples, looking
 from server import KEY, World
 
 HERE = Path(__file__).parent
+# It takes a tenth of this.
+GENERATING_S_MAX = 600
 # Nothing that a stranger sends may lead to these in the log.
 BAD_WORDS = (" ERROR ", "panicked at")
 
@@ -25,7 +27,9 @@ def generate(world: World, folder: Path) -> int:
     config.write_text("\n".join([(HERE / "schemathesis.toml").read_text(), *lists]))
     program = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config)]
     arguments = ["run", f"{world.url}/openapi.json"]
-    return subprocess.run([*program, *arguments], cwd=HERE, env={**os.environ, "PABAL_API_KEY": KEY}).returncode
+    environment = {**os.environ, "PABAL_API_KEY": KEY, "PYTHONPATH": str(HERE)}
+    # What it keeps for its next run would make that another run: it is kept where it is thrown away.
+    return subprocess.run([*program, *arguments], cwd=folder, env=environment, timeout=GENERATING_S_MAX).returncode
 
 
 def main() -> int:

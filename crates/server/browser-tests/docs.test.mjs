@@ -77,10 +77,11 @@ onDocs("fields have their limits, words and insides", {}, async ({ page }) => {
 
 onDocs("what is composed is shown as one, in a sensible order", {}, async ({ page }) => {
   const card = page.locator("#listDeadLetters");
-  const kinds = card.locator(".variants > details > summary");
+  const variants = card.locator(".part > .rows > .row > .about > .variants > details");
+  const kinds = variants.locator("> summary");
   await texts(kinds, ["kind: “delivery”", "kind: “notification”"]);
   await kinds.first().click();
-  const names = await card.locator(".variants > details").first().locator("> .rows > .row > .name code").allInnerTexts();
+  const names = await variants.first().locator("> .rows > .row > .name code").allInnerTexts();
   assert.deepEqual(names.slice(0, 4), ["kind", "id", "notification", "to"]);
   assert.deepEqual(names.filter((name) => ["lane", "last_attempt"].includes(name)).length, 2);
   const answer = await card.locator(".panel").nth(1).innerText();

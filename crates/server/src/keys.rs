@@ -1,7 +1,7 @@
 //! API keys: how they are drawn, hashed, and where the first one comes from.
 //!
 //! A key is 256 random bits, so a fast hash is enough to keep it by: there is nothing to guess from. The store holds
-//! hashes only, and looks a key up by its hash, so that no comparison of secrets can be timed ([`crate::auth`]).
+//! hashes only, and looks a key up by its hash, so that no comparison of secrets can be timed (the gate in `auth`).
 
 use pabal_core::clock::{Clock, Timestamp};
 use pabal_core::ids::{AppId, KeyId};

@@ -79,4 +79,4 @@ pub const PURGE_ITEMS_MAX: usize = 10_000;
 /// Rows that one step of purging or restoring changes.
 pub const STEP_ROWS_MAX: usize = 1000;
 /// How much of a request's time work may take that is done in steps, in percent; the rest is for its answer.
-pub const STEPS_TIME_PERCENT: u32 = 70;
+pub const STEPS_TIME_PERCENT: u64 = 70;

@@ -133,7 +133,7 @@ impl Server {
             store: wired.store,
             clock: Arc::clone(&clock),
             chance,
-            gate: Gate::new(configured, bounds, uses),
+            gate: Arc::new(Gate::new(configured, bounds, uses)),
             projects: Projects::new(&config.fcm),
             scrape,
             metrics_open: config.http.metrics_open,
@@ -141,6 +141,7 @@ impl Server {
             batches: Arc::new(Semaphore::new(limits::BATCHES_IN_FLIGHT_MAX)),
             body_timeout: Duration::from_millis(config.http.body_timeout_ms),
             request_timeout: Duration::from_millis(config.http.request_timeout_ms),
+            steps_time: config.http.steps_time(),
         }));
         let serving = Serving::start(listener, router, &config.http, counted, pair, clock).map_err(listen)?;
         tracing::info!(address = %serving.address, tls = serving.is_secured(), "listening");

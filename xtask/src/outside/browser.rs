@@ -62,11 +62,8 @@ fn with_tools<T>(program: impl FnOnce(&[(&str, &str)]) -> Result<T>) -> Result<T
     let binaries = run::root().join("target/debug");
     let (emulator, pabal) = (binaries.join("fcm-emulator"), binaries.join("pabal"));
     let modules = packages()?;
-    let environment = [
-        ("FCM_EMULATOR", text(&emulator)?),
-        ("PABAL", text(&pabal)?),
-        ("NODE_MODULES_OF", text(&modules)?),
-    ];
+    let environment =
+        [("FCM_EMULATOR", text(&emulator)?), ("PABAL", text(&pabal)?), ("NODE_MODULES_OF", text(&modules)?)];
     program(&environment)
 }
 

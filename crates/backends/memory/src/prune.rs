@@ -13,7 +13,8 @@ use crate::rows::{DeliveryRow, NotificationRow, State};
 
 impl State {
     pub(crate) fn prune(&mut self, prune: &Prune, now: Timestamp) -> Pruned {
-        self.redrives.retain(|_, job| job.finished_at.is_none_or(|at| !is_ago(at, prune.ended_ms_ago, now)));
+        let jobs_ms_ago = prune.ended_ms_ago.max(limits::REDRIVE_KEPT_MS);
+        self.redrives.retain(|_, job| job.finished_at.is_none_or(|at| !is_ago(at, jobs_ms_ago, now)));
         self.answers.retain(|_, kept| now < kept.at.plus_ms(limits::IDEMPOTENCY_KEPT_MS));
         let mut pruned = Pruned::default();
         // Where a step that could not finish the first one begins again: before all ids.

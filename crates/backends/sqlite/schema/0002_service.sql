@@ -53,6 +53,7 @@ CREATE TABLE redrives (
     id          BLOB    PRIMARY KEY CHECK (length(id) = 16),
     app         INTEGER NOT NULL,
     filter      TEXT    NOT NULL,  -- JSON
+    user        TEXT,              -- whom it is for, where it is for one
     rate_per_s  INTEGER NOT NULL CHECK (rate_per_s > 0),
     state       INTEGER NOT NULL CHECK (state BETWEEN 0 AND 2),
     after_kind  INTEGER CHECK (after_kind IN (0, 1)),
@@ -66,4 +67,5 @@ CREATE TABLE redrives (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX redrives_of_app ON redrives (app, id);
 CREATE INDEX redrives_running ON redrives (app, id) WHERE state = 0;
+CREATE INDEX redrives_of_user ON redrives (app, user) WHERE user IS NOT NULL;
 CREATE INDEX redrives_finished ON redrives (finished_at, id) WHERE state <> 0;

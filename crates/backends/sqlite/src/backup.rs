@@ -6,20 +6,28 @@
 //! held, so it grows by what is written in that time. That time is one of plain copying, as everything else is done to
 //! the copy afterwards; and the growth is bounded: beyond [`LOG_GROWTH_BYTES_MAX`] the copy is given up.
 //!
+//! What the database has freed may hold what was erased. So the copy is made twice: page by page, and from that one row by
+//! row, which brings along nothing but what is there. For a while both lie beside the target.
+//!
 //! ```text
-//!   TARGET.partial (0600) ── copied ──► one file, no log ── checked, counted ──► on disk ── renamed ──► TARGET
-//!          └───────────── given up, or anything fails: removed ─────────────┘
+//!   TARGET.pages (0600) ── copied ──► one file, no log ── vacuumed into ──► TARGET.partial (0600)
+//!          └─ removed                                                          │ checked, counted, on disk
+//!   TARGET ◄── linked ─────────────────────────────────────────────────────────┘
 //! ```
+//!
+//! Given up, or where anything fails, both are removed. The name is given to what is complete alone.
 
 use std::ffi::c_int;
-use std::fs::{File, OpenOptions, remove_file, rename};
+use std::fs::{File, OpenOptions, hard_link, remove_file, rename};
 use std::io::ErrorKind as IoErrorKind;
 use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use pabal_core::{Error, ErrorKind, Result};
 use rusqlite::backup::{Backup as Copying, StepResult};
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::errors::from_sqlite;
@@ -80,9 +88,12 @@ fn back_up_within(
     }
     let original = open_original(source)?;
     let log = Log::of(source, log_growth_bytes_max);
-    let partial = Partial::make(target)?;
-    let Some(copy) = copy(original, &partial.0, &log, look)? else { return Ok(None) };
-    let backup = check(copy, &partial.0)?;
+    let partial = Partial::make(target, ".partial")?;
+    let pages = Partial::make(target, ".pages")?;
+    let Some(copied) = copy(original, &pages.0, &log, look)? else { return Ok(None) };
+    vacuum(copied, &partial.0)?;
+    drop(pages);
+    let backup = check(open_to_read(&partial.0)?, &partial.0)?;
     partial.keep(target)?;
     Ok(Some(backup))
 }
@@ -155,6 +166,14 @@ fn copy(
     Ok(Some(copy))
 }
 
+/// Writes what is there into a file that is empty so far, and nothing of what is not there any more.
+fn vacuum(copied: Connection, into: &Path) -> Result<()> {
+    // As it is: a path need not be UTF-8.
+    let into = ToSqlOutput::Borrowed(ValueRef::Text(into.as_os_str().as_bytes()));
+    copied.execute("VACUUM INTO ?1", [into]).map_err(failed)?;
+    copied.close().map_err(|(_, error)| failed(error))
+}
+
 /// Reads all of the copy.
 fn check(copy: Connection, path: &Path) -> Result<Backup> {
     let found: String = copy.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
@@ -209,8 +228,8 @@ fn bytes_of(path: &Path) -> u64 {
 struct Partial(PathBuf);
 
 impl Partial {
-    fn make(target: &Path) -> Result<Self> {
-        let path = beside(target, ".partial");
+    fn make(target: &Path, ending: &str) -> Result<Self> {
+        let path = beside(target, ending);
         match OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path) {
             Ok(_) => Ok(Self(path)),
             Err(error) if error.kind() == IoErrorKind::AlreadyExists => Err(conflict(format!(
@@ -224,20 +243,30 @@ impl Partial {
     /// Brings it to disk, and gives it its name unless something has got that meanwhile.
     fn keep(self, target: &Path) -> Result<()> {
         File::open(&self.0).and_then(|file| file.sync_all()).map_err(|error| unavailable(&self.0, error))?;
-        match OpenOptions::new().create_new(true).write(true).mode(0o600).open(target) {
+        match hard_link(&self.0, target) {
+            Ok(()) => {}
             Err(error) if error.kind() == IoErrorKind::AlreadyExists => return Err(is_there(target)),
-            Err(error) => return Err(unavailable(target, error)),
-            // Ours from now on: the name is taken, and the copy takes its place.
-            Ok(_) => {}
+            // Not every file system has links.
+            Err(_) => self.rename(target)?,
         }
-        if let Err(error) = rename(&self.0, target) {
-            // Empty, it is no copy: a reader must not take it for one.
-            remove_file(target).map_err(|error| unavailable(target, error))?;
-            return Err(unavailable(target, error));
-        }
+        drop(self);
         let folder =
             target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| unavailable(target, error))
+    }
+
+    /// Takes the name, and puts the copy in its place. Cut off in between, it leaves an empty file under it.
+    fn rename(&self, target: &Path) -> Result<()> {
+        match OpenOptions::new().create_new(true).write(true).mode(0o600).open(target) {
+            Err(error) if error.kind() == IoErrorKind::AlreadyExists => return Err(is_there(target)),
+            Err(error) => return Err(unavailable(target, error)),
+            Ok(_) => {}
+        }
+        rename(&self.0, target).or_else(|error| {
+            // Empty, it is no copy: a reader must not take it for one.
+            remove_file(target).map_err(|error| unavailable(target, error))?;
+            Err(unavailable(target, error))
+        })
     }
 }
 

@@ -5,15 +5,22 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use pabal_core::clock::Clock;
+use pabal_core::clock::{Clock, Timestamp};
 use pabal_core::{Error, ErrorKind, Result};
 use rusqlite::Connection;
 
 use crate::cache::MessageCache;
 use crate::errors::from_sqlite;
+use crate::open::BUSY_WAIT_MAX;
 use crate::rows::RouteNumbers;
 use crate::tx::Tx;
+
+/// How long emptying the log waits for those who read an old state of the database. All who write wait with it.
+const READERS_WAIT_MAX: Duration = Duration::from_millis(100);
+/// After how long it is tried again.
+const EMPTY_LOG_AGAIN_MS: i64 = 10_000;
 
 /// A database, and what is remembered of it.
 pub(crate) struct Core {
@@ -24,6 +31,8 @@ pub(crate) struct Core {
     routes: RouteNumbers,
     /// Messages of notifications; they never change once stored.
     messages: MessageCache,
+    /// When the log is to be emptied, if it is.
+    empty_log_at: Mutex<Option<Timestamp>>,
 }
 
 /// Where the core stands between [`Core::begin`] and [`Core::commit`] or [`Core::rollback`].
@@ -43,7 +52,8 @@ impl Core {
         connection.set_prepared_statement_cache_capacity(256);
         let transaction = Mutex::new(Transaction::None);
         let (routes, messages) = (RouteNumbers::default(), MessageCache::default());
-        Self { connection: Mutex::new(connection), transaction, clock, routes, messages }
+        let empty_log_at = Mutex::new(None);
+        Self { connection: Mutex::new(connection), transaction, clock, routes, messages, empty_log_at }
     }
 
     /// What time is read from.
@@ -171,14 +181,55 @@ impl Core {
         self.messages.forget();
     }
 
+    /// Asks for an empty log after this commit, or as soon after it as may be: what was erased is still in it.
+    pub(crate) fn empty_log_soon(&self) {
+        *self.empty_log_at() = Some(self.clock.now());
+    }
+
+    /// Empties the log, where somebody has asked for it. Whoever reads an old state of the database keeps it: then it is
+    /// tried again after a later commit.
+    pub(crate) fn empty_log_if_asked(&self) {
+        let now = self.clock.now();
+        if self.empty_log_at().is_none_or(|at| at > now) {
+            return;
+        }
+        let emptied = self.waiting_at_most(READERS_WAIT_MAX, Self::empty_log);
+        if let Err(error) = &emptied {
+            tracing::warn!(%error, "the database's log could not be brought into the file");
+        }
+        let is_empty = matches!(emptied, Ok(true));
+        *self.empty_log_at() = (!is_empty).then(|| now.plus_ms(EMPTY_LOG_AGAIN_MS));
+    }
+
     /// Brings everything from the log into the file, so that after a clean stop one file holds all.
     pub(crate) fn close(&self) {
-        let done = self.lock().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
-        match done {
-            Ok(false) => {}
-            Ok(true) => tracing::warn!("somebody reads the database: its log is not yet in the file"),
+        match self.empty_log() {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("somebody reads the database: its log is not yet in the file"),
             Err(error) => tracing::warn!(%error, "the database's log could not be brought into the file"),
         }
+    }
+
+    /// Brings the log into the file. Answers whether it is empty now.
+    fn empty_log(&self) -> rusqlite::Result<bool> {
+        let is_busy = |row: &rusqlite::Row<'_>| row.get::<_, bool>(0);
+        self.lock().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], is_busy).map(|is_busy| !is_busy)
+    }
+
+    /// Does something with a shorter wait for others' locks.
+    fn waiting_at_most<T>(
+        &self,
+        wait: Duration,
+        run: impl FnOnce(&Self) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        self.lock().busy_timeout(wait)?;
+        let done = run(self);
+        self.lock().busy_timeout(BUSY_WAIT_MAX)?;
+        done
+    }
+
+    fn empty_log_at(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.empty_log_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A statement that stays within the transaction.

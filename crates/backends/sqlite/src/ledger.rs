@@ -3,23 +3,30 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pabal_core::Result;
 use pabal_core::clock::Timestamp;
 use pabal_core::delivery::Reason;
 use pabal_core::ids::{AppId, ItemId};
 use pabal_core::seam::{
     Acceptance, Accepted, Binding, Claim, Claimed, DeadFilter, EndSummary, Generation, Lease, Leased, Ledger,
-    Page, Paged, Queue, QueueItem, QueueSettle, Reconciled, Redriven, Removed, RouteCount, Scan, Selection,
-    Settle, SettledItem, Settlement,
+    Page, Paged, Queue, QueueItem, QueueSettle, Reconciled, Redriven, Removed, Reopened, RouteCount, Scan,
+    Selection, Settle, SettledItem, Settlement,
 };
 use pabal_core::steps::{self, complete_now};
+use pabal_core::{Result, limits};
+use rusqlite::Connection;
 
+use crate::dead::Dead;
 use crate::port::{Port, call};
+use crate::reads::Reads;
+use crate::records;
+use crate::walk::Walked;
 
-/// Queue and store in one transaction: the steps of a ledger, run inside the writer's.
+/// Queue and store in one transaction: the steps of a ledger, run inside the writer's. What a redrive is to reopen is found
+/// beside the writer.
 #[derive(Clone)]
 pub struct SqliteLedger {
     pub(crate) port: Arc<dyn Port>,
+    pub(crate) reads: Reads,
 }
 
 #[async_trait]
@@ -72,10 +79,18 @@ impl Ledger for SqliteLedger {
         after: Option<ItemId>,
         max: usize,
     ) -> Result<Redriven> {
-        let redrive = move |core: &crate::core::Core| {
-            complete_now("redrive", steps::redrive(core, core, app, &filter, after, max))
-        };
-        call(&*self.port, redrive).await
+        let max = max.clamp(1, limits::QUEUE_BATCH_MAX);
+        let find = move |connection: &Connection| Dead { app, filter: &filter }.to_do(connection, after, max);
+        let Walked { found, next, .. } = self.reads.read("redrive", find).await?;
+        if found.is_empty() {
+            return Ok(steps::redriven(&Reopened { work: Vec::new(), next }));
+        }
+        call(&*self.port, move |core| {
+            let work = core.with(|tx| records::reopen(tx, &found))?;
+            complete_now("redrive", steps::enqueue(core, &work))?;
+            Ok(steps::redriven(&Reopened { work, next }))
+        })
+        .await
     }
 
     /// Queue and store are one: there is nothing to hold against each other.

@@ -12,7 +12,7 @@
 //!                     └ Inline: the simulator calls the core itself, and crashes it around commits
 //! ```
 //!
-//! What it refuses: a second process on the same file (several nodes need PostgreSQL or MariaDB), a schema newer than
+//! What it refuses: a second process on the same file, a schema newer than
 //! this program, a file that is no Pabal database.
 
 mod apps;

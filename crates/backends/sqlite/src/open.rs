@@ -93,7 +93,7 @@ impl Sqlite {
 
     /// Queue and store as one ledger.
     pub fn ledger(&self) -> SqliteLedger {
-        SqliteLedger { port: Arc::clone(&self.port) }
+        SqliteLedger { port: Arc::clone(&self.port), reads: self.reads.clone() }
     }
 
     /// The store alone, for a queue elsewhere too.
@@ -159,6 +159,8 @@ fn connect(config: &SqliteConfig) -> Result<Connection> {
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         connection.pragma_update(None, "cache_size", -65_536)?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
+        // What is erased is overwritten: a settle costs 1.5 % more for it, and its log 3 %. FAST leaves a third there.
+        connection.pragma_update(None, "secure_delete", true)?;
         if let Some(pages) = config.pages_max {
             connection.pragma_update(None, "max_page_count", pages)?;
         }
@@ -185,8 +187,8 @@ fn lock(path: &Path) -> Result<FileLock> {
         Ok(()) => Ok(FileLock { _file: file }),
         Err(TryLockError::WouldBlock) => {
             let message = format!(
-                "{} is in use by another process. A SQLite file belongs to one server; several nodes need PostgreSQL \
-                 or MariaDB",
+                "{} is in use by another process. A SQLite file belongs to one server: stop the other one first, or \
+                 name another file",
                 path.display()
             );
             Err(Error::new(ErrorKind::Locked, "open", message))

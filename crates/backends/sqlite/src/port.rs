@@ -77,8 +77,8 @@ where
     answered.await.unwrap_or_else(|_| Err(closed()))
 }
 
-/// One transaction for what waits: each job alone in its savepoint, one commit, then all answers. What does not begin
-/// within `run_max` is left waiting.
+/// One transaction for what waits: each job alone in its savepoint, one commit, the log emptied if one asked for it, then
+/// all answers. What does not begin within `run_max` is left waiting.
 fn apply(core: &Core, first: Box<dyn Job>, waiting: &mut Waiting, run_max: Duration) {
     let mut jobs = vec![first];
     let begun = core.begin();
@@ -97,7 +97,9 @@ fn apply(core: &Core, first: Box<dyn Job>, waiting: &mut Waiting, run_max: Durat
         run(core, &mut *job);
         jobs.push(job);
     }
-    finish(jobs, &core.commit());
+    let committed = core.commit();
+    core.empty_log_if_asked();
+    finish(jobs, &committed);
 }
 
 fn run(core: &Core, job: &mut dyn Job) {

@@ -24,9 +24,11 @@ use pabal_core::seam::{
 use pabal_core::{Result, steps};
 use rusqlite::Connection;
 
+use crate::dead::Dead;
 use crate::port::{Port, call};
 use crate::reads::Reads;
-use crate::{devices, history, marks};
+use crate::walk::Walked;
+use crate::{devices, history, marks, records};
 
 /// The store of a database. Clones share it.
 #[derive(Clone)]
@@ -91,8 +93,13 @@ impl Records for SqliteStore {
         max: usize,
     ) -> Result<Reopened> {
         let filter = filter.clone();
-        call(&*self.port, move |core| steps::complete_now("reopen", core.reopen(app, &filter, after, max)))
-            .await
+        let find = move |connection: &Connection| Dead { app, filter: &filter }.to_do(connection, after, max);
+        let Walked { found, next, .. } = self.reads.read("reopen", find).await?;
+        let work = match found {
+            none if none.is_empty() => Vec::new(),
+            ids => call(&*self.port, move |core| core.with(|tx| records::reopen(tx, &ids))).await?,
+        };
+        Ok(Reopened { work, next })
     }
 
     async fn scan_open(

@@ -90,7 +90,7 @@ fn refusal(status: StatusCode) -> String {
 }
 
 /// The head of an answer, and how many bytes came after it.
-async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Vec<u8>, usize)> {
+pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Vec<u8>, usize)> {
     let mut read = Vec::new();
     while read.len() < HEAD_BYTES_MAX {
         let seen = read.len().saturating_sub(HEAD_END.len() - 1);
@@ -108,7 +108,7 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Vec<u8>
 }
 
 /// The status in `HTTP/1.1 200 Connection established`.
-fn status_of(head: &[u8]) -> Option<StatusCode> {
+pub(crate) fn status_of(head: &[u8]) -> Option<StatusCode> {
     let after_version = head.strip_prefix(b"HTTP/1.")?.split(|byte| *byte == b' ').nth(1)?;
     StatusCode::from_bytes(after_version.get(..3)?).ok()
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{Answer, Connection, ServerArgs};
 use crate::failure::Failure;
+use crate::path::segment;
 
 /// How long trouble may last before it is a failure.
 const TROUBLE_MAX: Duration = Duration::from_secs(60);
@@ -61,14 +62,16 @@ impl Client {
         self.call(Method::GET, path, None).await
     }
 
-    /// Makes a request that may be repeated without harm, until it is done.
+    /// Makes a request that may be repeated without harm, until it is done: where an answer says that a part is left, with
+    /// the cursor of that part.
     pub(crate) async fn call(&mut self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
-        let (mut trouble_since, mut steps) = (None, 0);
+        let (mut trouble_since, mut steps, mut next) = (None, 0, path.to_owned());
         loop {
-            let (wait, error) = match self.once(method.clone(), path, body).await {
+            let (wait, error) = match self.once(method.clone(), &next, body).await {
                 Ok(answer) if answer.problem_kind() == "unfinished" && steps < STEPS_MAX => {
                     // A part of it is done.
                     (steps, trouble_since, self.has_begun) = (steps + 1, None, true);
+                    next = going_on(path, answer.body["cursor"].as_str());
                     continue;
                 }
                 Ok(answer) if answer.is_not_now() => (answer.retry_after(), answer.failure().into()),
@@ -88,4 +91,10 @@ impl Client {
             tokio::time::sleep(wait).await;
         }
     }
+}
+
+/// The path that goes on at a cursor, if there is one.
+fn going_on(path: &str, cursor: Option<&str>) -> String {
+    let before = if path.contains('?') { '&' } else { '?' };
+    cursor.map_or_else(|| path.to_owned(), |cursor| format!("{path}{before}cursor={}", segment(cursor)))
 }

@@ -1,8 +1,10 @@
-//! `pabal notifications`: what was accepted. One of them, with its deliveries, is shown by `pabal status`.
+//! `pabal notifications`: what was accepted, and taking it back. One of them, with its deliveries, is shown by
+//! `pabal status`.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+use http::Method;
 use serde_json::Value;
 
 use crate::client::{Client, ServerArgs};
@@ -10,13 +12,23 @@ use crate::fields::{recipients, text};
 use crate::listing::{HowMany, Listing};
 use crate::moment::SpanArgs;
 use crate::output::Output;
-use crate::path::Query;
+use crate::path::{Query, segment};
 
-/// Look at notifications.
+/// Look at notifications, and take them back.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// List notifications, newest first.
     List(ListArgs),
+    /// Take a notification back: what was not sent yet is not sent any more.
+    Cancel(CancelArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CancelArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// The notification's id.
+    id: String,
 }
 
 #[derive(Debug, clap::Args)]
@@ -50,7 +62,30 @@ fn counts(counts: &Value) -> String {
 }
 
 pub(crate) async fn run(command: Command, output: Output) -> Result<ExitCode> {
-    let Command::List(args) = command;
+    match command {
+        Command::List(args) => list(args, output).await,
+        Command::Cancel(args) => cancel(args, output).await,
+    }
+}
+
+async fn cancel(args: CancelArgs, output: Output) -> Result<ExitCode> {
+    let mut client = Client::open(&args.server).await?;
+    let path = format!("/v1/notifications/{}", segment(&args.id));
+    let cancelled = client.once(Method::DELETE, &path, None).await?.expect_success()?;
+    output.answer(&cancelled, |cancelled| {
+        let count = |name: &str| cancelled[name].as_u64().unwrap_or_default();
+        format!(
+            "{} cancelled, {} sent already, {} ended otherwise before, {} in flight at this moment",
+            count("cancelled"),
+            count("already_sent"),
+            count("already_final"),
+            count("in_flight")
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(args: ListArgs, output: Output) -> Result<ExitCode> {
     let (since, until) = (args.span.since(), args.span.until());
     let query = Query::default()
         .with("state", args.state.as_deref())

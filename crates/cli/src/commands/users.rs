@@ -36,7 +36,7 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<ExitCode> {
     args.confirm.ask(&format!("user {} is to be erased", plain(&args.user)))?;
     let mut client = Client::open(&args.server).await?;
     let path = format!("/v1/users/{}", segment(&args.user));
-    // What takes longer than a request may is repeated until all of it is done.
+    // What takes longer than a request may goes on in further ones; the last answer counts what all of them did.
     let erased = client.call(Method::DELETE, &path, None).await?;
     output.answer(&erased, |erased| as_text(&args.user, erased))?;
     Ok(ExitCode::SUCCESS)

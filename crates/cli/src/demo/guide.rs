@@ -14,7 +14,7 @@ pub(super) fn welcome(progress: &Progress, folder: &Folder, stage: &Stage, sent_
     progress.say(&format!(
         "Pabal demo\n  server    {}{port}\n  emulator  {}, in place of Firebase: it throttles, fails and loses answers\n  data      ./{}",
         stage.server.url,
-        stage.emulator.base_url(),
+        page_of(&stage.emulator.base_url()),
         folder.path().display(),
     ));
     let all = thousands(NOTIFICATIONS as u64);
@@ -36,7 +36,12 @@ pub(super) fn welcome(progress: &Progress, folder: &Folder, stage: &Stage, sent_
 /// Where to look next.
 pub(super) fn where_to_look(progress: &Progress, folder: &Folder, stage: &Stage, report: &Report) {
     let key_file = folder.api_key_file();
+    let program = called_as(&std::env::args().next().unwrap_or_default());
     progress.say("Where to look next:");
+    progress.say(&format!(
+        "  what arrived, on phones and browsers:\n    {}",
+        page_of(&stage.emulator.base_url())
+    ));
     let show = |what: &str, id: Option<DeliveryId>| {
         if let Some(id) = id {
             progress.say(&format!(
@@ -51,15 +56,43 @@ pub(super) fn where_to_look(progress: &Progress, folder: &Folder, stage: &Stage,
     let id = report.example_retried.or(report.example_dead);
     if let Some(id) = id {
         progress.say(&format!(
-            "  the same for people:\n    PABAL_URL={} PABAL_API_KEY=$(cat {}) cargo run --release -- status {id}",
+            "  the same for people:\n    PABAL_URL={} PABAL_API_KEY=$(cat {}) {program} status {id}",
             stage.server.url,
             key_file.display(),
         ));
     }
     progress.say(&format!(
-        "  one of your own:\n    PABAL_URL={} PABAL_API_KEY=$(cat {}) cargo run --release -- send --to-user runner-0001 --title 안녕",
+        "  one of your own:\n    PABAL_URL={} PABAL_API_KEY=$(cat {}) {program} send --to-user runner-0001 --title 안녕",
         stage.server.url,
         key_file.display(),
     ));
-    progress.say("\nServing until Ctrl-C. A second start goes on from here and sends nothing twice.");
+    progress.say("\nServing until Ctrl-C. A second start goes on from here and accepts nothing twice.");
+}
+
+/// The emulator's page.
+fn page_of(emulator: &str) -> String {
+    format!("{emulator}/emulator/")
+}
+
+/// How whoever started this program starts it again: out of the repository cargo does it.
+fn called_as(program: &str) -> String {
+    let path = std::path::Path::new(program);
+    let built_here = path.components().any(|part| part.as_os_str() == "target");
+    match path.file_name() {
+        Some(name) if !built_here && path.components().count() == 1 => name.to_string_lossy().into_owned(),
+        Some(_) if !built_here => program.to_owned(),
+        _ => "cargo run --release --".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_name_the_program_as_it_was_started() {
+        assert_eq!(called_as("pabal"), "pabal");
+        assert_eq!(called_as("/usr/local/bin/pabal"), "/usr/local/bin/pabal");
+        assert_eq!(called_as("target/release/pabal"), "cargo run --release --");
+    }
 }

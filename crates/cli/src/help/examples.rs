@@ -60,6 +60,13 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "notifications cancel",
+        &[(
+            "pabal notifications cancel 0192f0c1-2345-7abc-8def-0123456789ab",
+            "Take back what has not been sent yet",
+        )],
+    ),
+    (
         "deliveries list",
         &[
             ("pabal deliveries list --user ann --since 3d", "What went to a user in the last three days"),

@@ -58,11 +58,7 @@ async fn mistakes_with_keys_are_told() {
     let installation = with_faults(&[]).await;
     let served = installation.serve();
     let first = served.json(&["keys", "list"])["keys"][0]["id"].as_str().unwrap().to_owned();
-    served.fails(
-        &["keys", "revoke", &first],
-        3,
-        "the last admin key of the app default: make another one first",
-    );
+    served.fails(&["keys", "revoke", &first], 3, "make another one without expires_at first");
     served.fails(&["keys", "revoke", UNKNOWN], 5, "there is no such key");
     served.fails(&["keys", "revoke", "billing"], 2, "is no id");
     served.fails(&["keys", "create", "--name", "x"], 2, "--scope");

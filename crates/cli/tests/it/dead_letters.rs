@@ -202,8 +202,12 @@ async fn long_work_outlasts_a_bad_moment() {
     );
     assert!(front.requests() > 4);
     dead(&served, 3).await;
-    let more = Move::Say(r#"{"purged":10000,"more":true}"#);
-    let front = Front::start(&served.url, [more, busy, more]).await;
+    let more = Move::Say(r#"{"purged":10000,"more":true,"next_cursor":"one"}"#);
+    let done = Move::Say(r#"{"purged":3,"more":false,"next_cursor":null}"#);
+    let front = Front::start(&served.url, [more, busy, more, done]).await;
     let purged = served.told(&["dead-letters", "purge", "--all", "--yes", "--url", &front.url], "");
-    assert_eq!((purged.as_str(), front.requests()), ("20,003 dead letters removed\n", 4));
+    assert_eq!(purged, "20,003 dead letters removed\n");
+    let path = "/v1/dead-letters?confirm=all";
+    let next = format!("{path}&cursor=one");
+    assert_eq!(front.asked(), [path, &next, &next, &next]);
 }

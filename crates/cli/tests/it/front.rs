@@ -27,6 +27,8 @@ pub(crate) enum Move {
     Break,
     /// It is answered well, with this body.
     Say(&'static str),
+    /// It is answered 503 `unfinished`, with a cursor to go on at.
+    GoOn(&'static str),
     /// It is answered with a problem.
     Answer {
         status: u16,
@@ -38,6 +40,7 @@ pub(crate) enum Move {
 pub(crate) struct Front {
     pub(crate) url: String,
     requests: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
 
@@ -46,21 +49,30 @@ impl Front {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(AtomicUsize::new(0));
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let heard = Arc::clone(&asked);
         let moves: Arc<Mutex<VecDeque<Move>>> = Arc::new(Mutex::new(moves.into_iter().collect()));
         let (counted, behind) = (Arc::clone(&requests), behind.trim_start_matches("http://").to_owned());
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (moves, counted, behind) = (Arc::clone(&moves), Arc::clone(&counted), behind.clone());
-                let service = service_fn(move |request| {
+                let heard = Arc::clone(&heard);
+                let service = service_fn(move |request: Request<Incoming>| {
                     counted.fetch_add(1, Ordering::SeqCst);
+                    heard.lock().unwrap().push(request.uri().to_string());
                     let next = moves.lock().unwrap().pop_front().unwrap_or(Move::Pass);
                     answer(next, request, behind.clone())
                 });
                 tokio::spawn(server::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
-        Self { url, requests, task }
+        Self { url, requests, asked, task }
+    }
+
+    /// The path and query of every request that came.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
     }
 
     /// How many requests came.
@@ -94,6 +106,14 @@ async fn answer(
         Move::Say(body) => {
             request.into_body().collect().await.unwrap();
             Ok(Response::new(Full::new(Bytes::from_static(body.as_bytes()))))
+        }
+        Move::GoOn(cursor) => {
+            request.into_body().collect().await.unwrap();
+            let problem = json!({
+                "type": "urn:pabal:problem:unfinished", "title": "t", "status": 503, "cursor": cursor,
+            });
+            let response = Response::builder().status(503).header("retry-after", 1);
+            Ok(response.body(Full::new(Bytes::from(problem.to_string()))).unwrap())
         }
         Move::Answer { status, kind, retry_after_s } => {
             request.into_body().collect().await.unwrap();

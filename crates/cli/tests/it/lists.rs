@@ -31,6 +31,11 @@ async fn lists_are_filtered_and_tell_in_a_table() {
 
     let found = served.json(&["notifications", "list", "--state", "scheduled", "--since", "1h"]);
     assert_eq!((ids(&found, "notifications"), &found["next_cursor"]), (vec![later.clone()], &Value::Null));
+    let told = served.told(&["notifications", "cancel", &later], "");
+    assert_eq!(told, "1 cancelled, 0 sent already, 0 ended otherwise before, 0 in flight at this moment\n");
+    let again = served.json(&["notifications", "cancel", &later]);
+    assert_eq!((&again["cancelled"], &again["already_final"]), (&json!(0), &json!(1)));
+    served.fails(&["notifications", "cancel", UNKNOWN], 5, "no such notification");
     let table = served.told(&["notifications", "list"], "");
     assert!(table.lines().next().unwrap().starts_with("ID "), "{table}");
     let row = table.lines().find(|line| line.starts_with(&of_ann)).unwrap();
@@ -127,10 +132,19 @@ async fn a_bad_moment_ends_what_has_not_begun_and_nothing_else() {
 async fn what_is_not_finished_is_repeated_until_it_is() {
     let installation = with_faults(&[]).await;
     let served = installation.serve();
-    let unfinished = Move::Answer { status: 503, kind: "unfinished", retry_after_s: 1 };
-    let front = Front::start(&served.url, [unfinished, unfinished, Move::Break]).await;
-    served.json(&["users", "erase", "ann", "--yes", "--url", &front.url]);
-    assert_eq!(front.requests(), 4);
+    let done = Move::Say(r#"{"cancelled":1,"in_flight":0,"devices":2,"deliveries":3000,"notifications":7}"#);
+    let front = Front::start(&served.url, [Move::GoOn("one"), Move::GoOn("a&b"), Move::Break, done]).await;
+    let erased = served.json(&["users", "erase", "ann", "--yes", "--url", &front.url]);
+    assert_eq!(erased["deliveries"], 3000, "the last answer is about all of it");
+    let path = "/v1/users/ann";
+    let last = format!("{path}?cursor=a%26b");
+    assert_eq!(front.asked(), [path.to_owned(), format!("{path}?cursor=one"), last.clone(), last]);
+
+    let done = Move::Say(r#"{"restored":3}"#);
+    let front = Front::start(&served.url, [Move::GoOn("one"), done]).await;
+    let restored = served.json(&["devices", "restore", "--state", "retired", "--url", &front.url]);
+    assert_eq!(restored["restored"], 3);
+    assert_eq!(front.asked(), ["/v1/devices/restore", "/v1/devices/restore?cursor=one"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,13 +22,10 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let idle_poll = Duration::from_millis(shared.config.redrive_poll_ms);
     let mut allowances = BTreeMap::new();
     loop {
-        let running = match round(&shared, &mut allowances).await {
-            Ok(running) => running,
-            Err(error) => {
-                tracing::warn!(%error, "dead letters could not be redriven; it is tried again");
-                false
-            }
-        };
+        let running = round(&shared, &mut allowances).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "redrive jobs could not be looked for; it is tried again");
+            false
+        });
         let wait = if running { STEP_EVERY } else { idle_poll };
         tokio::select! {
             biased;
@@ -46,7 +43,11 @@ async fn round(shared: &Shared, allowances: &mut BTreeMap<RedriveId, Allowance>)
     let mut running = false;
     for job in jobs {
         let allowance = allowances.entry(job.id).or_insert_with(|| Allowance::new(Instant::now()));
-        running |= step(shared, &job, allowance).await?;
+        // One that can't go on must not keep the others from it.
+        running |= step(shared, &job, allowance).await.unwrap_or_else(|error| {
+            tracing::warn!(job = %job.id, %error, "dead letters could not be redriven; it is tried again");
+            true
+        });
     }
     Ok(running)
 }
@@ -67,7 +68,8 @@ async fn step(shared: &Shared, job: &RedriveJob, allowance: &mut Allowance) -> R
     Ok(running)
 }
 
-/// How many a job may reopen: what its rate has added since the last step, at most a second's worth.
+/// How many a job may reopen: what its rate has added since the last step, at most two steps' worth and one item: late steps
+/// cost no rate, and what was not needed for a while makes no burst later.
 struct Allowance {
     since: Instant,
 }
@@ -81,7 +83,7 @@ impl Allowance {
     /// Takes what has been added until now, at most what one step may reopen.
     fn take(&mut self, rate_per_s: u32, now: Instant) -> usize {
         let each = Self::each(rate_per_s);
-        self.since = self.since.max(now.checked_sub(Duration::from_secs(1)).unwrap_or(now));
+        self.since = self.since.max(now.checked_sub(2 * STEP_EVERY + each).unwrap_or(now));
         let added = now.saturating_duration_since(self.since).as_nanos() / each.as_nanos().max(1);
         let taken = usize::try_from(added).unwrap_or(usize::MAX).min(limits::QUEUE_BATCH_MAX);
         self.since += each * u32::try_from(taken).unwrap_or(u32::MAX);
@@ -123,7 +125,8 @@ mod tests {
     fn a_long_wait_allows_no_burst() {
         let start = Instant::now();
         let mut allowance = Allowance::new(start);
-        assert!(allowance.take(100, start + Duration::from_secs(3600)) <= 100);
+        assert!(allowance.take(100, start + Duration::from_secs(3600)) <= 21);
+        assert_eq!(Allowance::new(start).take(1, start + Duration::from_secs(3600)), 1);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the engine counts. Each fact is counted at the one place where it is known: an accept in the engine's front, a
 //! lease where it is started, an attempt after its send, an end when the store has answered.
 //!
-//! Counting is neither a lock nor an allocation: series are looked up once per batch ([`Handles`]) or once at the start.
+//! Counting is neither a lock nor an allocation: series are looked up once per batch (`Handles`) or once at the start.
 //! It draws nothing by chance and looks at no clock but the runtime's, so that a simulated run stays what it is.
 
 mod catalogue;

@@ -1,13 +1,13 @@
 //! A ledger with knobs: writes that fail, accepts that fail, calls that take a while.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pabal_core::clock::Timestamp;
 use pabal_core::delivery::Reason;
-use pabal_core::ids::{AppId, ItemId};
+use pabal_core::ids::{AppId, ItemId, NotificationId};
 use pabal_core::seam::{
     Acceptance, Accepted, Claim, Claimed, DeadFilter, EndSummary, Lease, Ledger, Page, Paged, Reconciled,
     Redriven, RouteCount, Scan, Selection, SettledItem, Settlement,
@@ -27,6 +27,8 @@ pub(crate) struct Knobs {
     pub(crate) slow_claim: AtomicBool,
     /// A settle takes 50 ms.
     pub(crate) slow_settle: AtomicBool,
+    /// Redriving that one notification fails, for good.
+    pub(crate) redrive_fails_for: Mutex<Option<NotificationId>>,
     /// A settle panics, as a bug of ours or of a library would.
     pub(crate) panicking_settle: AtomicBool,
 }
@@ -40,6 +42,7 @@ impl Knobs {
             slow_accept: AtomicBool::default(),
             slow_claim: AtomicBool::default(),
             slow_settle: AtomicBool::default(),
+            redrive_fails_for: Mutex::default(),
             panicking_settle: AtomicBool::default(),
         })
     }
@@ -113,6 +116,10 @@ impl Ledger for Knobs {
         after: Option<ItemId>,
         max: usize,
     ) -> Result<Redriven> {
+        let fails_for = *self.redrive_fails_for.lock().unwrap();
+        if fails_for.is_some() && filter.notification == fails_for {
+            return Err(Error::new(ErrorKind::LimitReached, "redrive", "there are too many routes"));
+        }
         self.write()?.redrive(app, filter, after, max).await
     }
 

@@ -156,7 +156,7 @@ async fn a_job_ends_though_everything_dies_again() {
     drop(engine);
 }
 
-// upkeep.md U5
+// upkeep.md U1, U5
 #[tokio::test(start_paused = true)]
 async fn a_job_outlives_a_store_that_is_away() {
     let stage = Stage::new().await;
@@ -165,11 +165,31 @@ async fn a_job_outlives_a_store_that_is_away() {
     let engine = stage.engine_with(&channel, knobs.clone(), |_| {}).await;
     dead(&stage, &engine, 1, 20).await;
     knobs.all_full.store(true, Ordering::SeqCst);
-    put_job(&stage, &engine, 1, DeadFilter::all(), 100).await;
+    put_job(&stage, &engine, 1, DeadFilter::all(), 5).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!((job(&stage, 1).await.state, job(&stage, 1).await.reopened), (RedriveState::Running, 0));
     knobs.all_full.store(false, Ordering::SeqCst);
+    let began = Instant::now();
     assert_eq!(finished(&stage, 1).await.reopened, 20);
+    assert!(began.elapsed() >= Duration::from_secs(3), "no burst makes up for it: {:?}", began.elapsed());
+    drop(engine);
+}
+
+// upkeep.md U6
+#[tokio::test(start_paused = true)]
+async fn a_job_that_fails_holds_up_no_other() {
+    let stage = Stage::new().await;
+    let knobs = Knobs::over(stage.one());
+    let channel = refuses(1);
+    let engine = stage.engine_with(&channel, knobs.clone(), |_| {}).await;
+    dead(&stage, &engine, 1, 40).await;
+    *knobs.redrive_fails_for.lock().unwrap() = Some(notification_id(1));
+    put_job(&stage, &engine, 1, DeadFilter::of_notification(notification_id(1)), 100).await;
+    put_job(&stage, &engine, 2, DeadFilter::all(), 100).await;
+    let began = Instant::now();
+    assert_eq!(finished(&stage, 2).await.state, RedriveState::Done);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(job(&stage, 1).await.state, RedriveState::Running, "it goes on trying");
     drop(engine);
 }
 

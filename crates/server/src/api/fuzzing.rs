@@ -9,8 +9,10 @@ use pabal_core::route::Credential;
 use pabal_core::seam::store::MarkedAt;
 
 use super::cursor::{Binding, Place};
+use super::marks::Restoring;
 use super::notifications::{check_batch, check_request};
 use super::projects::Projects;
+use super::users::Erasure;
 use crate::config::{FcmSection, ProjectSection};
 
 const NOW: Timestamp = Timestamp::from_ms(1_790_000_000_000);
@@ -48,6 +50,8 @@ pub fn cursor(bytes: &[u8]) {
     same::<NotificationId>(binding, &text, bytes);
     same::<ItemId>(binding, &text, bytes);
     same::<MarkedAt>(binding, &text, bytes);
+    same::<Erasure>(binding, &text, bytes);
+    same::<Restoring>(binding, &text, bytes);
 }
 
 /// Reads a place from a cursor as it came, and from one that has these bytes for a place.

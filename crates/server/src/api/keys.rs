@@ -6,6 +6,7 @@
 mod operations;
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -13,19 +14,19 @@ use axum::response::{IntoResponse, Json, Response};
 use http::header::CACHE_CONTROL;
 use http::{Request, StatusCode};
 use pabal_core::clock::Timestamp;
-use pabal_core::ids::{AppId, AppName, Invalid, KeyId};
+use pabal_core::ids::{AppName, Invalid, KeyId};
 use pabal_core::seam::store::KeyRecord;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::document::{NextCursor, schema};
-use super::problem::{Problem, ProblemKind};
+use super::problem::Problem;
 use super::query::{NoQuery, Query};
 use super::routes::Routes;
 use super::time::{self, Time};
-use super::{Api, Shared, apps, body};
-use crate::auth::{Administers, Granted, ScopeWord, Scopes};
+use super::{Shared, apps, body};
+use crate::auth::{Administers, Granted, Revocation, ScopeWord};
 use crate::{keys, limits};
 
 pub(super) fn routes() -> Routes {
@@ -84,45 +85,11 @@ async fn revoke(
     query.finish()?;
     let id: KeyId = id.parse().map_err(|_| not_found())?;
     let app = apps::meant(&caller, &api, named.as_ref()).await?;
-    // One at a time: two admin keys that revoke each other would both see the other one left.
-    let _turn = api.gate.revoking().await;
-    if app.id == AppId::DEFAULT && !api.gate.has_configured() {
-        refuse_the_last_admin(&api, id).await?;
-    }
-    let revoked = api.store.revoke_key(app.id, id).await?.ok_or_else(not_found)?;
-    api.gate.revoked(&revoked, api.clock.now());
+    let (gate, clock) = (Arc::clone(&api.gate), Arc::clone(&api.clock));
+    let revocation = Revocation { gate, keys: api.store.clone(), clock, app: app.id, id };
+    revocation.carry_out().await?.ok_or_else(not_found)?;
     tracing::info!(key = %id, by = %caller.key, "an API key was revoked");
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Nobody could make a key any more without an admin key of the app `default`.
-async fn refuse_the_last_admin(api: &Api, id: KeyId) -> Result<(), Problem> {
-    let now = api.clock.now();
-    let (mut before, mut is_admin) = (None, false);
-    loop {
-        let page = api.store.list_keys(AppId::DEFAULT, false, before, limits::PAGE_ITEMS_MAX).await?;
-        for key in page.items.iter().filter(|key| is_usable_admin(key, now)) {
-            if key.id != id {
-                return Ok(());
-            }
-            is_admin = true;
-        }
-        before = page.next;
-        if before.is_none() {
-            break;
-        }
-    }
-    if !is_admin {
-        return Ok(());
-    }
-    let detail =
-        "this is the last admin key of the app default: make another one first, or configure api_key";
-    Err(Problem::new(ProblemKind::Conflict, detail))
-}
-
-fn is_usable_admin(key: &KeyRecord, now: Timestamp) -> bool {
-    let is_valid = key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now);
-    is_valid && Scopes::of(&key.scopes).include(ScopeWord::Admin)
 }
 
 /// A key to make.

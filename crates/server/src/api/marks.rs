@@ -14,10 +14,11 @@ use pabal_core::seam::store::{MarkFilter, MarkedAt};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::cursor::{Binding, Place};
 use super::devices::DeviceBody;
 use super::document::{NextCursor, schema};
 use super::problem::Problem;
-use super::query::{NoQuery, Query};
+use super::query::Query;
 use super::routes::Routes;
 use super::time::{self, Time};
 use super::time_left::TimeLeft;
@@ -131,7 +132,7 @@ enum Restore {
     Found(MarkFilter),
 }
 
-/// How many devices bore a mark that they don't bear any more.
+/// How many devices bore a mark that they don't bear any more: of this request, and of those whose cursors led to it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Restored)]
 struct RestoredBody {
@@ -140,28 +141,87 @@ struct RestoredBody {
 
 async fn restore(
     caller: Granted<Manages>,
-    _: NoQuery,
     State(api): State<Shared>,
+    RawQuery(query): RawQuery,
     request: Request<Body>,
 ) -> Result<Json<RestoredBody>, Problem> {
     let time = TimeLeft::of(&api);
+    let mut query = Query::parse(query.as_deref());
+    let cursor = query.take_cursor()?;
+    query.finish()?;
     let body: body::Json<RestoreRequest> =
         body::read(request, limits::RESTORE_BODY_BYTES_MAX, api.body_timeout).await?;
     let restored = match body.value.check()? {
+        Restore::Named(_) if cursor.is_some() => {
+            return Err(Problem::value("cursor", "is given beside devices; it is for filters"));
+        }
         Restore::Named(devices) => api.store.restore_devices(caller.app, &devices).await?,
-        Restore::Found(filter) => restore_found(&api, caller.app, &filter, time).await?,
+        Restore::Found(filter) => restore_found(&api, caller.app, &filter, cursor.as_deref(), time).await?,
     };
     Ok(Json(RestoredBody { restored }))
 }
 
-async fn restore_found(api: &Api, app: AppId, filter: &MarkFilter, time: TimeLeft) -> Result<u64, Problem> {
-    let mut restored = 0;
+/// Looks through the marks in their order, and never twice at one: what does not fit the filter may be many times what
+/// does.
+async fn restore_found(
+    api: &Api,
+    app: AppId,
+    filter: &MarkFilter,
+    cursor: Option<&str>,
+    time: TimeLeft,
+) -> Result<u64, Problem> {
+    let binding = binding(app, filter);
+    let mut so_far = cursor.map(|cursor| binding.place::<Restoring>(cursor)).transpose()?.unwrap_or_default();
     loop {
-        match api.store.restore_marked(app, filter, limits::STEP_ROWS_MAX).await? {
-            0 => return Ok(restored),
-            step => restored += step,
+        let max = limits::STEP_ROWS_MAX;
+        let found = api.store.marked_devices(app, filter, so_far.after.as_ref(), max).await?;
+        let devices: Vec<_> = found.items.into_iter().map(|device| (device.user, device.id)).collect();
+        if !devices.is_empty() {
+            so_far.restored += api.store.restore_devices(app, &devices).await?;
         }
-        time.check(|| format!("{restored} devices are restored, and there may be more"))?;
+        so_far.after = found.next;
+        if so_far.after.is_none() {
+            return Ok(so_far.restored);
+        }
+        time.check(|| {
+            let done = format!("{} devices are restored, and there may be more", so_far.restored);
+            (done, binding.cursor(&so_far))
+        })?;
+    }
+}
+
+fn binding(app: AppId, filter: &MarkFilter) -> Binding {
+    let moment = |at: Option<Timestamp>| at.map(|at| at.as_ms().to_string());
+    let filters = [
+        ("state", filter.kind.map(|kind| kind.to_string())),
+        ("reason", filter.reason.clone()),
+        ("since", moment(filter.since)),
+        ("until", moment(filter.until)),
+    ];
+    let given: Vec<_> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    Binding::new("restored devices", app, &given)
+}
+
+/// How many are restored, and where the next step looks on.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Restoring {
+    restored: u64,
+    after: Option<MarkedAt>,
+}
+
+/// No cursor is made where there is no next step.
+impl Place for Restoring {
+    fn write(&self) -> Vec<u8> {
+        let after = self.after.as_ref().map(Place::write).unwrap_or_default();
+        [self.restored.to_be_bytes().as_slice(), &after].concat()
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (restored, after) = bytes.split_at_checked(8)?;
+        let restored = u64::from_be_bytes(restored.try_into().ok()?);
+        // A number that anybody could have written: a sum of it never overflows.
+        (restored <= u64::from(u32::MAX)).then_some(())?;
+        Some(Self { restored, after: Some(MarkedAt::read(after)?) })
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) struct Api {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) chance: Arc<dyn Chance>,
-    pub(crate) gate: Gate,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) projects: Projects,
     pub(crate) scrape: Scrape,
     /// Whether a scrape needs no key.
@@ -66,6 +66,8 @@ pub(crate) struct Api {
     pub(crate) batches: Arc<Semaphore>,
     pub(crate) body_timeout: Duration,
     pub(crate) request_timeout: Duration,
+    /// How much of that work in steps may take.
+    pub(crate) steps_time: Duration,
 }
 
 /// The state of the router.

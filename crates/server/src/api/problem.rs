@@ -25,6 +25,7 @@ pub(crate) struct Problem {
     kind: ProblemKind,
     detail: String,
     field: Option<String>,
+    cursor: Option<String>,
     retry_after: Option<Duration>,
     /// For the log alone: what the caller need not know.
     cause: Option<String>,
@@ -70,6 +71,10 @@ pub(crate) struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     field: Option<String>,
+    /// Where work goes on that was `unfinished`: repeat the request with it as `?cursor=`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<schema::Cursor>, inline)]
+    cursor: Option<String>,
     /// Missing in what is said of an item of a batch: the request is the batch's.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -158,7 +163,7 @@ impl ProblemKind {
 impl Problem {
     /// A problem of a kind; `detail` is for people.
     pub(crate) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), field: None, retry_after: None, cause: None }
+        Self { kind, detail: detail.into(), field: None, cursor: None, retry_after: None, cause: None }
     }
 
     /// A field's value is refused; `problem` ends the sentence that begins with the field.
@@ -181,6 +186,13 @@ impl Problem {
     #[must_use]
     pub(crate) fn at(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
+        self
+    }
+
+    /// Says where the work goes on.
+    #[must_use]
+    pub(crate) fn going_on_at(mut self, cursor: String) -> Self {
+        self.cursor = Some(cursor);
         self
     }
 
@@ -216,6 +228,7 @@ impl Problem {
             status: self.status().as_u16(),
             detail: self.detail.clone(),
             field: self.field.clone(),
+            cursor: self.cursor.clone(),
             request_id: request_id.map(str::to_owned),
         }
     }

@@ -75,11 +75,26 @@ impl Query {
     /// The page of the list `list` of an app. To be taken last: what was taken before are the list's filters, and its
     /// cursors hold for these alone.
     pub(super) fn take_page<P: Place>(&mut self, list: &str, app: AppId) -> Result<Page<P>, Problem> {
-        let binding = Binding::new(list, app, &self.taken);
-        let cursor = self.take::<CursorText>("cursor")?;
+        let binding = self.binding(list, app);
+        let cursor = self.take_cursor()?;
         let max = self.take::<PageItems>("limit")?.map_or(limits::PAGE_ITEMS_DEFAULT, |items| items.0);
-        let from = cursor.map(|cursor| binding.place(&cursor.0)).transpose()?;
+        let from = cursor.map(|cursor| binding.place(&cursor)).transpose()?;
         Ok(Page { from, max, binding })
+    }
+
+    /// What binds cursors to a list, an app, and the filters that were taken so far.
+    pub(super) fn binding(&self, list: &str, app: AppId) -> Binding {
+        Binding::new(list, app, &self.taken)
+    }
+
+    /// Where work in steps goes on, if this is not its first request.
+    pub(super) fn take_place<P: Place>(&mut self, binding: Binding) -> Result<Option<P>, Problem> {
+        self.take_cursor()?.map(|cursor| binding.place(&cursor)).transpose()
+    }
+
+    /// The cursor as it came, for what is bound by more than parameters.
+    pub(super) fn take_cursor(&mut self) -> Result<Option<String>, Problem> {
+        Ok(self.take::<CursorText>("cursor")?.map(|cursor| cursor.0))
     }
 
     /// Whether any parameter was there so far.

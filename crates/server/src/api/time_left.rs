@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use super::Api;
 use super::problem::{Problem, ProblemKind};
-use crate::limits;
 
 /// What is left of a request's time for steps of work.
 #[derive(Debug, Clone, Copy)]
@@ -18,36 +17,28 @@ pub(super) struct TimeLeft {
 impl TimeLeft {
     /// Begins to count; to be made first thing in a handler.
     pub(super) fn of(api: &Api) -> Self {
-        Self::within(api.request_timeout)
+        Self::within(api.steps_time)
     }
 
-    fn within(request_timeout: Duration) -> Self {
-        Self { until: Instant::now() + request_timeout * limits::STEPS_TIME_PERCENT / 100 }
+    fn within(steps_time: Duration) -> Self {
+        Self { until: Instant::now() + steps_time }
     }
 
-    /// Whether no other step is to begin.
+    /// Whether no other step is to begin. Ask after a step: a request that makes none gets nowhere.
     pub(super) fn is_over(self) -> bool {
         Instant::now() >= self.until
     }
 
-    /// Lets something go on for as long as there is time; `done` says what is done when there is none.
-    pub(super) async fn bound<T>(
-        self,
-        work: impl Future<Output = T>,
-        done: impl FnOnce() -> String,
-    ) -> Result<T, Problem> {
-        tokio::time::timeout_at(self.until, work).await.map_err(|_| unfinished(&done()))
-    }
-
-    /// A problem once there is no time for another step.
-    pub(super) fn check(self, done: impl FnOnce() -> String) -> Result<(), Problem> {
-        if self.is_over() { Err(unfinished(&done())) } else { Ok(()) }
+    /// A problem once there is no time for another step; `stopped` says what is done, and at which cursor it goes on.
+    pub(super) fn check(self, stopped: impl FnOnce() -> (String, String)) -> Result<(), Problem> {
+        if self.is_over() { Err(unfinished(stopped())) } else { Ok(()) }
     }
 }
 
-fn unfinished(done: &str) -> Problem {
-    let detail = format!("{done}; repeat the request: it goes on from there");
-    Problem::new(ProblemKind::Unfinished, detail).retry_after(Duration::from_secs(1))
+fn unfinished((done, cursor): (String, String)) -> Problem {
+    let detail =
+        format!("{done}; repeat the request with this document's cursor as ?cursor=: it goes on from there");
+    Problem::new(ProblemKind::Unfinished, detail).going_on_at(cursor).retry_after(Duration::from_secs(1))
 }
 
 #[cfg(test)]
@@ -55,18 +46,17 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn work_is_told_to_end_in_time() {
-        let time = TimeLeft::within(Duration::from_secs(30));
-        let steps = || "7 steps are made".to_owned();
+    async fn work_is_told_to_end_in_time_and_where_it_goes_on() {
+        let time = TimeLeft::within(Duration::from_secs(21));
+        let stopped = || ("7 steps are made".to_owned(), "the-eighth".to_owned());
         tokio::time::advance(Duration::from_secs(20)).await;
-        assert_eq!((time.is_over(), time.check(steps)), (false, Ok(())));
-        assert_eq!(time.bound(std::future::ready(5), steps).await, Ok(5));
-        // Without a way to end by itself; time goes on as soon as nothing else can.
-        let cut_off = time.bound(std::future::pending::<()>(), steps).await.unwrap_err();
-        assert_eq!(time.until.elapsed(), Duration::ZERO, "at 70 percent of the request's time");
+        assert_eq!((time.is_over(), time.check(stopped)), (false, Ok(())));
+        tokio::time::advance(Duration::from_secs(1)).await;
         assert!(time.is_over());
-        assert_eq!(time.check(steps), Err(cut_off.clone()));
-        assert_eq!(cut_off, unfinished("7 steps are made"));
+        let cut_off = time.check(stopped).unwrap_err();
+        let document = serde_json::to_value(cut_off.document(None)).unwrap();
+        let detail = "7 steps are made; repeat the request with this document's cursor as ?cursor=: it goes on from there";
+        assert_eq!((&document["detail"], &document["cursor"]), (&detail.into(), &"the-eighth".into()));
         let response = cut_off.render("r1");
         assert_eq!(
             (response.status().as_u16(), &response.headers()["retry-after"]),

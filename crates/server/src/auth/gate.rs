@@ -95,7 +95,7 @@ impl Gate {
     }
 
     /// Whether a key is configured: then nobody can be locked out.
-    pub(crate) fn has_configured(&self) -> bool {
+    pub(super) fn has_configured(&self) -> bool {
         self.configured.is_some()
     }
 
@@ -125,12 +125,12 @@ impl Gate {
     }
 
     /// The turn of a request that revokes a key.
-    pub(crate) async fn revoking(&self) -> tokio::sync::MutexGuard<'_, ()> {
+    pub(super) async fn revoking(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.revoking.lock().await
     }
 
     /// Takes note of a revocation: from now on the key opens nothing here, also where a read of it is under way.
-    pub(crate) fn revoked(&self, key: &KeyRecord, now: Timestamp) {
+    pub(super) fn revoked(&self, key: &KeyRecord, now: Timestamp) {
         let mut kept = self.lock();
         kept.revocations += 1;
         self.keep(&mut kept, key, now);

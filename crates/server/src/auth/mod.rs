@@ -10,6 +10,7 @@
 
 mod gate;
 mod pace;
+mod revocation;
 mod scopes;
 mod uses;
 
@@ -24,6 +25,7 @@ use pabal_core::ids::{AppId, KeyId};
 use tokio::sync::OwnedSemaphorePermit;
 
 pub(crate) use self::gate::{Gate, KeyBounds};
+pub(crate) use self::revocation::Revocation;
 pub(crate) use self::scopes::{Administers, Manages, Reads, Scope, ScopeWord, Scopes, Sends};
 pub(crate) use self::uses::{Uses, UsesWriter};
 use crate::api::Shared;

@@ -1,7 +1,10 @@
 //! Limits and deadlines of the API.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
+use crate::limits;
 use crate::shape::Misfit;
 
 /// The most that a bound on the requests of a key in a second may be.
@@ -29,6 +32,10 @@ pub struct HttpSection {
     pub body_timeout_ms: u64,
     /// How long a request may take in all; then it is answered 503.
     pub request_timeout_ms: u64,
+    /// How much of it work in steps may take; `None` for a fixed share. No key of a file: for tests, which have little
+    /// to do and still need several requests for it.
+    #[serde(skip)]
+    pub steps_time_ms: Option<u64>,
     /// How long a client may take nothing of its answer; then its connection is cut.
     pub write_timeout_ms: u64,
     /// How long a shutdown waits for requests in flight.
@@ -49,6 +56,7 @@ impl Default for HttpSection {
             idle_timeout_ms: 75_000,
             body_timeout_ms: 20_000,
             request_timeout_ms: 30_000,
+            steps_time_ms: None,
             write_timeout_ms: 20_000,
             drain_deadline_ms: 5000,
             metrics_open: false,
@@ -57,6 +65,12 @@ impl Default for HttpSection {
 }
 
 impl HttpSection {
+    /// How long the steps of one request may take.
+    pub(crate) fn steps_time(&self) -> Duration {
+        let share = self.request_timeout_ms.saturating_mul(limits::STEPS_TIME_PERCENT) / 100;
+        Duration::from_millis(self.steps_time_ms.unwrap_or(share))
+    }
+
     pub(super) fn check(&self) -> Result<(), Misfit> {
         let numbers = [
             ("http.connections_max", self.connections_max == 0),

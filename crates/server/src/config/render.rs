@@ -142,7 +142,12 @@ fn named(path: &str, name: &str) -> String {
 
 fn lower_first(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+    let first = letters.next().unwrap_or_default();
+    // A word that goes on in capitals is a name.
+    if letters.clone().next().is_some_and(char::is_uppercase) {
+        return text.to_owned();
+    }
+    first.to_lowercase().chain(letters).collect()
 }
 
 fn write(text: &mut String, arguments: std::fmt::Arguments<'_>) {

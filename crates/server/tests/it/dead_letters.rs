@@ -138,10 +138,10 @@ async fn dead_letters_are_removed() {
     assert_eq!(world.get(&format!("/v1/deliveries/{id}")).await.status, 404);
     let notification = letters[1]["notification"].as_str().unwrap();
     let one = delete(&world, &format!("?notification={notification}")).await;
-    assert_eq!((one.status.as_u16(), one.body), (200, json!({ "purged": 1, "more": false })));
-    assert_eq!(delete(&world, "?reason=sender_mismatch").await.body, json!({ "purged": 0, "more": false }));
-    assert_eq!(delete(&world, "?confirm=all").await.body, json!({ "purged": 1, "more": false }));
-    assert_eq!(delete(&world, "?confirm=all").await.body, json!({ "purged": 0, "more": false }));
+    assert_eq!((one.status.as_u16(), one.body), (200, all_of(1)));
+    assert_eq!(delete(&world, "?reason=sender_mismatch").await.body, all_of(0));
+    assert_eq!(delete(&world, "?confirm=all").await.body, all_of(1));
+    assert_eq!(delete(&world, "?confirm=all").await.body, all_of(0));
     assert_eq!(world.get("/v1/stats").await.body["deliveries"], json!({ "delivered": 1 }), "counts follow");
 }
 
@@ -151,9 +151,30 @@ async fn a_request_removes_a_bounded_number() {
     let more = limits::PURGE_ITEMS_MAX + 5;
     die(&world, "gone-", more).await;
     let first = delete(&world, "?reason=unregistered").await.body;
-    assert_eq!(first, json!({ "purged": limits::PURGE_ITEMS_MAX, "more": true }));
+    assert_eq!((&first["purged"], &first["more"]), (&json!(limits::PURGE_ITEMS_MAX), &json!(true)));
     assert_eq!(count_of(&world, "dead").await, 5);
-    assert_eq!(delete(&world, "?reason=unregistered").await.body, json!({ "purged": 5, "more": false }));
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let elsewhere = delete(&world, &format!("?reason=sender_mismatch&cursor={cursor}")).await;
+    assert_eq!((elsewhere.status.as_u16(), &elsewhere.body["field"]), (422, &json!("cursor")));
+    assert_eq!(delete(&world, &format!("?reason=unregistered&cursor={cursor}")).await.body, all_of(5));
+}
+
+/// The answer of a purge that removed so many, and has seen all.
+fn all_of(purged: usize) -> Value {
+    json!({ "purged": purged, "more": false, "next_cursor": null })
+}
+
+#[tokio::test]
+async fn what_lies_behind_many_others_is_reached_over_requests() {
+    let world = World::start_with(faults(), |_| {}).await;
+    die(&world, "gone-", pabal_core::limits::LIST_SCAN_MAX + 5).await;
+    die(&world, "mismatch-", 3).await;
+    let world = world.in_a_hurry().await;
+    let filter = "?reason=sender_mismatch";
+    let first = delete(&world, filter).await.body;
+    assert_eq!((&first["purged"], &first["more"]), (&json!(0), &json!(true)));
+    let cursor = first["next_cursor"].as_str().unwrap();
+    assert_eq!(delete(&world, &format!("{filter}&cursor={cursor}")).await.body, all_of(3));
 }
 
 /// A fan-out dies only where whole processes died of it. Here it is written into the database, as if they had.

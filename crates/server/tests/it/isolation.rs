@@ -163,7 +163,7 @@ fn split(route: &str) -> (Method, &str) {
 }
 
 /// Every route of the running server, as the guide writes them.
-async fn routes(world: &World) -> BTreeSet<String> {
+pub(crate) async fn routes(world: &World) -> BTreeSet<String> {
     let mut routes = BTreeSet::new();
     for path in pabal_server::paths() {
         let filled: Vec<&str> =
@@ -179,7 +179,7 @@ async fn routes(world: &World) -> BTreeSet<String> {
 }
 
 /// The scope of each route in docs/guide/api.md; `none` where no key is needed.
-fn documented() -> BTreeMap<String, String> {
+pub(crate) fn documented() -> BTreeMap<String, String> {
     let guide = include_str!("../../../../docs/guide/api.md");
     let mut scopes = BTreeMap::new();
     for line in guide.lines().filter(|line| line.starts_with("| `")) {

@@ -311,11 +311,16 @@ async fn the_last_admin_key_stays() {
     make(json!({ "name": "elsewhere", "scopes": ["admin"], "app": "other" })).await;
     let gone = make(json!({ "name": "gone", "scopes": ["admin"] })).await.body;
     assert_eq!(admin(Method::DELETE, format!("/v1/keys/{}", text(&gone["id"])), None).await.status, 204);
+    // Nor one that stops by itself.
+    let soon = jiff::Timestamp::now() + jiff::Span::new().hours(1);
+    let passing = json!({ "name": "passing", "scopes": ["admin"], "expires_at": soon.to_string() });
+    let passing = format!("/v1/keys/{}", text(&make(passing).await.body["id"]));
     let refused = admin(Method::DELETE, first_path.clone(), None).await;
     assert_eq!((refused.status.as_u16(), &refused.body["type"]), (409, &json!("urn:pabal:problem:conflict")));
     assert!(text(&refused.body["detail"]).starts_with("this is the last admin key"), "{}", refused.body);
 
     let next = make(json!({ "name": "next", "scopes": ["admin"] })).await.body;
+    assert_eq!(admin(Method::DELETE, passing, None).await.status, 204);
     assert_eq!(admin(Method::DELETE, first_path, None).await.status, 204);
     let by_next = |path: String| async move {
         with_key(address, text(&next["key"]), Method::GET, &path, None).await.status

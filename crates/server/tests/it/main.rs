@@ -18,6 +18,7 @@ mod lists;
 mod load;
 mod marks;
 mod metrics;
+mod openapi;
 mod paused;
 mod redrive;
 mod refusals;

@@ -6,7 +6,7 @@ use http_body_util::Full;
 use pabal_server::limits;
 use serde_json::{Value, json};
 
-use crate::world::{Answer, World, eventually, request, settled_shape};
+use crate::world::{Answer, DEADLINE, World, eventually, request, settled_shape};
 
 fn faults() -> Faults {
     let rule = |prefix: &str, answer| TokenRule { prefix: prefix.into(), answer, first: None, status: None };
@@ -104,6 +104,52 @@ async fn marks_can_be_taken_back() {
     world.emulator.set_faults(Faults::default()).unwrap();
     let id = world.accepted(json!({ "to": { "user": "bea" }, "title": "t" })).await;
     assert_eq!(world.settled(&id).await["counts"], json!({ "delivered": 1 }), "it is sent to again");
+}
+
+#[tokio::test]
+async fn what_needs_many_requests_is_restored_by_them() {
+    let world = World::start_with(faults(), |_| {}).await;
+    mark(&world, "ann", "gone-0").await;
+    let marked = json!({ "state": "retired", "reason": "UNREGISTERED" });
+    let path = "/v1/devices/restore";
+    mark_many(&world, limits::STEP_ROWS_MAX + 5);
+    let world = world.in_a_hurry().await;
+    let first = restore(&world, marked.clone()).await;
+    assert_eq!(
+        (first.status.as_u16(), &first.body["type"]),
+        (503, &json!("urn:pabal:problem:unfinished")),
+        "{:#}",
+        first.body
+    );
+    let next = format!("{path}?cursor={}", first.body["cursor"].as_str().unwrap());
+    let cases = [
+        (json!({ "state": "quarantined" }), "cursor belongs to another list or other filters"),
+        (
+            json!({ "devices": [{ "user": "ann", "device": "phone" }] }),
+            "cursor is given beside devices; it is for filters",
+        ),
+    ];
+    for (body, detail) in cases {
+        let refused = world.call(Method::POST, &next, Some(body)).await;
+        assert_eq!((refused.status.as_u16(), &refused.body["detail"]), (422, &json!(detail)));
+    }
+    let last = world.call(Method::POST, &next, Some(marked)).await;
+    assert_eq!((last.status.as_u16(), last.body), (200, json!({ "restored": limits::STEP_ROWS_MAX + 6 })));
+    assert_eq!(users(&world.get("/v1/devices").await), [""; 0]);
+}
+
+/// Gives as many users a device that is marked like the one that is.
+fn mark_many(world: &World, count: usize) {
+    let database = rusqlite::Connection::open(world.database()).unwrap();
+    database.busy_timeout(DEADLINE).unwrap();
+    let sql = "
+        WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)
+        INSERT INTO devices (app, user, device, channel, credential, platform, target_kind, target, mark,
+            mark_reason, mark_at, created_at, seen_at)
+        SELECT app, 'user-' || n, device, channel, credential, platform, target_kind, target || n, mark,
+            mark_reason, mark_at + n, created_at, seen_at
+        FROM numbers, (SELECT * FROM devices WHERE mark = 'retired')";
+    assert_eq!(database.execute(sql, [i64::try_from(count).unwrap()]).unwrap(), count);
 }
 
 #[tokio::test]

@@ -54,6 +54,20 @@ impl World {
         configuration(&self.folder, &self.emulator)
     }
 
+    /// The same world after a stop and another start, whose configuration is changed.
+    pub(crate) async fn restarted(self, change: impl FnOnce(&mut Config)) -> World {
+        let mut config = self.configuration();
+        change(&mut config);
+        let World { running, emulator, folder } = self;
+        running.stop().await;
+        World { running: Server::start(config).await.unwrap(), emulator, folder }
+    }
+
+    /// The same, and no request has time for more than one step.
+    pub(crate) async fn in_a_hurry(self) -> World {
+        self.restarted(|config| config.http.steps_time_ms = Some(0)).await
+    }
+
     pub(crate) fn database(&self) -> PathBuf {
         database(&self.folder)
     }

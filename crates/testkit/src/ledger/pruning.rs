@@ -2,6 +2,7 @@
 
 use pabal_core::delivery::DeliveryState;
 use pabal_core::ids::{NotificationId, RedriveId};
+use pabal_core::limits;
 use pabal_core::notification::NotificationState;
 use pabal_core::seam::store::{NewRedrive, NotificationFilter, Prune, Pruned, RedriveState};
 use pabal_core::seam::{Answer, DeadFilter, Paged, Selection};
@@ -203,7 +204,11 @@ pub async fn jobs_that_ended_are_forgotten(harness: impl LedgerHarness) {
     let [done, stopped, running, done_later] = ids;
     store.advance_redrive(done, 0, None).await.expect("a step");
     store.stop_redrive(APP, stopped).await.expect("a stop");
-    stage.advance(HOUR_MS);
+    assert_eq!(limits::REDRIVE_KEPT_MS, HOUR_MS);
+    stage.advance(HOUR_MS - 1);
+    prune(&stage, 0, 0).await;
+    assert!(store.redrive(APP, done).await.expect("a read").is_some(), "somebody may still follow it");
+    stage.advance(1);
     store.advance_redrive(done_later, 0, None).await.expect("a step");
     let known = async || {
         let listed = store.list_redrives(APP, None, 10).await.expect("a list").items;

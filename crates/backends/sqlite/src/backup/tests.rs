@@ -134,6 +134,45 @@ fn a_log_that_grows_too_much_ends_it() {
 }
 
 #[test]
+fn what_was_freed_is_not_in_a_copy() {
+    let world = World::with(50);
+    world.writer.execute_batch("DELETE FROM notifications").unwrap();
+    let backup = world.copy().unwrap().unwrap();
+    assert_eq!(backup.notifications, 0);
+    let has_messages = |name: &str| {
+        let bytes = std::fs::read(world.path(name)).unwrap();
+        bytes.windows(200).any(|window| window == [b'x'; 200])
+    };
+    assert!(has_messages("pabal.db-wal") && !has_messages("copy.db"));
+}
+
+/// With links and without them.
+#[test]
+fn a_copy_gets_its_name_whole() {
+    let world = World::with(1);
+    let target = world.path("copy.db");
+    for keep in [Partial::keep, |partial: Partial, target: &Path| partial.rename(target)] {
+        let partial = Partial::make(&target, ".partial").unwrap();
+        std::fs::write(&partial.0, "whole").unwrap();
+        keep(partial, &target).unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"whole");
+        assert_eq!(world.others(), ["copy.db"]);
+        let partial = Partial::make(&target, ".partial").unwrap();
+        assert_eq!(keep(partial, &target).unwrap_err().kind(), ErrorKind::Conflict);
+        std::fs::remove_file(&target).unwrap();
+    }
+}
+
+#[test]
+fn a_name_need_not_be_utf_8() {
+    let world = World::with(3);
+    let target = world.folder.path().join(std::ffi::OsStr::from_bytes(b"copy-\xFF.db"));
+    let copied = back_up(&world.path("pabal.db"), &target, &mut |_| ControlFlow::Continue(()));
+    assert_eq!(copied.unwrap().unwrap().notifications, 3);
+    assert!(target.is_file());
+}
+
+#[test]
 fn it_can_be_ended_and_leaves_nothing() {
     let world = World::with(50);
     let mut look = |_| ControlFlow::Break(());

@@ -126,6 +126,16 @@ pub(crate) struct Dead<'a> {
 }
 
 impl Dead<'_> {
+    /// What a step is to reopen or purge, at most `max`.
+    pub(crate) fn to_do(
+        &self,
+        connection: &Connection,
+        after: Option<ItemId>,
+        max: usize,
+    ) -> Result<Walked<ItemId>> {
+        self.after(connection, after, Bounds::of_page(max.max(1)))
+    }
+
     /// Upwards after an item: deliveries first, then fan-outs.
     pub(crate) fn after(
         &self,

@@ -32,7 +32,8 @@ pub(crate) const RUNNING_OF_APP: &str =
     "SELECT count(*) FROM redrives INDEXED BY redrives_running WHERE app = ?1 AND state = 0";
 
 const PUT: &str = "
-    INSERT INTO redrives (id, app, filter, rate_per_s, state, total, created_at) VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6)";
+    INSERT INTO redrives (id, app, filter, user, rate_per_s, state, total, created_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7)";
 const COUNT: &str = "UPDATE redrives SET reopened = reopened + ?2 WHERE id = ?1 AND state <> 1";
 const ADVANCE: &str = "UPDATE redrives SET after_kind = ?2, after_id = ?3 WHERE id = ?1 AND state = 0";
 const FINISH: &str = "UPDATE redrives SET state = ?2, finished_at = ?3 WHERE id = ?1 AND state = 0";
@@ -66,8 +67,16 @@ pub(crate) fn put_redrive(tx: &Tx<'_>, new: &NewRedrive, total: Option<u64>) -> 
         Error::new(ErrorKind::Unexpected, "put_redrive", "a filter can't be written as JSON")
             .with_source(error)
     })?;
-    let values =
-        params![new.id.as_bytes(), new.app.0, filter, new.rate_per_s, total.map(signed), tx.now.as_ms()];
+    let user = new.filter.user.as_ref().map(|user| user.as_str());
+    let values = params![
+        new.id.as_bytes(),
+        new.app.0,
+        filter,
+        user,
+        new.rate_per_s,
+        total.map(signed),
+        tx.now.as_ms()
+    ];
     tx.run("put_redrive", PUT, values)?;
     Ok(RedriveJob {
         id: new.id,
@@ -91,7 +100,7 @@ pub(crate) fn redrive(connection: &Connection, app: AppId, id: RedriveId) -> Res
     found.map_err(|error| from_sqlite("redrive", error))?.map(Stored::job).transpose()
 }
 
-/// Jobs of an app, newest first, below the id `before`, at most `max`.
+/// Jobs of an app, newest first, below the id `before`, at most `max`. What can't be read is left out.
 pub(crate) fn list_redrives(
     connection: &Connection,
     app: AppId,
@@ -101,16 +110,16 @@ pub(crate) fn list_redrives(
     let below = Ids::made(None, None).before(before.as_ref().map(RedriveId::as_bytes)).below;
     // One more, to know whether the list goes on.
     let values = params![app.0, below, signed(max as u64).saturating_add(1)];
-    let mut items = jobs(connection, "list_redrives", OF_APP, values)?;
-    let goes_on = items.len() > max;
-    items.truncate(max);
-    let next = items.last().map(|last| last.id).filter(|_| goes_on);
-    Ok(Listed { items, next })
+    let mut jobs = jobs(connection, "list_redrives", OF_APP, values)?;
+    let goes_on = jobs.len() > max;
+    jobs.truncate(max);
+    let next = jobs.last().map(|(id, _)| *id).filter(|_| goes_on);
+    Ok(Listed { items: readable(jobs), next })
 }
 
-/// All jobs that run, oldest first: a few of each app.
+/// All jobs that run, oldest first: a few of each app. What can't be read is left out.
 pub(crate) fn running_redrives(connection: &Connection) -> Result<Vec<RedriveJob>> {
-    let mut running = jobs(connection, "running_redrives", RUNNING, [])?;
+    let mut running = readable(jobs(connection, "running_redrives", RUNNING, [])?);
     running.sort_unstable_by_key(|job| job.id);
     Ok(running)
 }
@@ -146,16 +155,34 @@ fn finish(tx: &Tx<'_>, id: RedriveId, state: RedriveState) -> Result<()> {
     tx.run("redrive", FINISH, params![id.as_bytes(), code(state), tx.now.as_ms()]).map(drop)
 }
 
+/// The jobs that a statement finds, each with its id, which is always readable, and `None` where the rest can't be read.
 fn jobs(
     connection: &Connection,
     operation: &'static str,
     sql: &str,
     parameters: impl Params,
-) -> Result<Vec<RedriveJob>> {
-    let found = connection
-        .prepare_cached(sql)
-        .and_then(|mut find| find.query_map(parameters, Stored::read)?.collect::<rusqlite::Result<Vec<_>>>());
-    found.map_err(|error| from_sqlite(operation, error))?.into_iter().map(Stored::job).collect()
+) -> Result<Vec<(RedriveId, Option<RedriveJob>)>> {
+    let find = || -> rusqlite::Result<Vec<_>> {
+        let mut statement = connection.prepare_cached(sql)?;
+        let read = |row: &Row<'_>| Ok((RedriveId::from_bytes(row.get(0)?), Stored::read(row)));
+        statement.query_map(parameters, read)?.collect()
+    };
+    let found = find().map_err(|error| from_sqlite(operation, error))?;
+    let job = |(id, stored): (RedriveId, rusqlite::Result<Stored>)| match stored
+        .map_err(|error| from_sqlite(operation, error))
+        .and_then(Stored::job)
+    {
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            tracing::error!(redrive = %id, %error, "a redrive can't be read, and is left out of a list");
+            Ok((id, None))
+        }
+        job => Ok((id, Some(job?))),
+    };
+    found.into_iter().map(job).collect()
+}
+
+fn readable(jobs: Vec<(RedriveId, Option<RedriveJob>)>) -> Vec<RedriveJob> {
+    jobs.into_iter().filter_map(|(_, job)| job).collect()
 }
 
 const fn code(state: RedriveState) -> i64 {

@@ -244,3 +244,27 @@ fn jobs_read_back_as_they_were_asked_for() {
     assert_eq!(error.kind(), pabal_core::ErrorKind::Corrupt);
     assert!(!error.to_string().contains("secret") && !error.to_string().contains("ann"), "{error}");
 }
+
+#[test]
+fn a_job_that_cannot_be_read_is_left_out_alone() {
+    for damage in ["filter = '{'", "filter = CAST(x'FF' AS TEXT)", "rate_per_s = -1", "state = 9"] {
+        let db = Db::new();
+        let id = |n| pabal_core::ids::RedriveId::new(Timestamp::from_ms(n), [0; 10]);
+        for n in 1..=3 {
+            let new = NewRedrive { id: id(n), app: APP, filter: DeadFilter::all(), rate_per_s: 7 };
+            put_redrive(&db.tx(5), &new, None).unwrap();
+        }
+        let damaged = format!("UPDATE redrives SET {damage} WHERE id = ?1");
+        db.execute("PRAGMA ignore_check_constraints = ON");
+        db.connection.execute(&damaged, [id(2).as_bytes()]).unwrap();
+        let running: Vec<_> = running_redrives(&db.connection).unwrap().iter().map(|job| job.id).collect();
+        assert_eq!(running, [id(1), id(3)], "{damage}");
+        let (mut listed, mut before) = (Vec::new(), None);
+        for _ in 0..3 {
+            let page = list_redrives(&db.connection, APP, before, 1).unwrap();
+            listed.extend(page.items.iter().map(|job| job.id));
+            before = page.next;
+        }
+        assert_eq!((listed, before), (vec![id(3), id(1)], None), "it hides nothing behind it: {damage}");
+    }
+}

@@ -2,10 +2,13 @@
 //!
 //! ```text
 //!   devices ──► notifications that may name people to whom no delivery leads ──► deliveries, and what they lead to
+//!                          ▲                                                                 │
+//!                          └────────────────────────── once more ────────────────────────────┘
 //! ```
 //!
 //! In this order, because a notification that is still being paged makes deliveries: once its recipients don't name the
-//! person any more, no later page can.
+//! person any more, no later page can. And once more, because a delivery that is purged or pruned meanwhile leads to its
+//! notification no longer. What a step is to erase is found beside the writer, and looked at again where it is written.
 
 use pabal_core::ids::{AppId, DeliveryId, NotificationId, UserId};
 use pabal_core::seam::store::Erased;
@@ -19,11 +22,11 @@ use crate::tx::Tx;
 use crate::walk::{Bounds, Walked, walk};
 
 /// Rows that one step erases somebody from: lists of recipients may be long, and are written anew.
-pub(crate) const ERASED_PER_STEP: usize = 500;
+pub(super) const ERASED_PER_STEP: usize = 500;
 
 const DELETE_DEVICES: &str = "DELETE FROM devices WHERE app = ?1 AND user = ?2";
-const DELETE_REDRIVES: &str = "
-    DELETE FROM redrives WHERE app = ?1 AND json_extract(filter, '$.user') = ?2";
+pub(super) const DELETE_REDRIVES: &str =
+    "DELETE FROM redrives INDEXED BY redrives_of_user WHERE app = ?1 AND user = ?2";
 
 /// The notifications that may name people to whom no delivery leads, after ?1, and of each whether it may name this one:
 /// whether their name, as JSON, is in it.
@@ -51,38 +54,91 @@ pub(crate) enum Place {
     Named(NotificationId),
     /// Among the deliveries. Those that are done are not found again.
     Deliveries,
+    /// Among the same notifications once more, after this one.
+    Again(Option<NotificationId>),
 }
 
 impl Place {
     /// As it was given to the caller.
     pub(crate) fn read(text: Option<&str>) -> Result<Self> {
-        let unknown = |_| Error::new(ErrorKind::Conflict, "erase_user", "no step of erasing ended there");
+        let id = |text: &str| {
+            let unknown = |_| Error::new(ErrorKind::Conflict, "erase_user", "no step of erasing ended there");
+            text.parse().map_err(unknown)
+        };
         match text {
             None => Ok(Self::Devices),
             Some("deliveries") => Ok(Self::Deliveries),
-            Some(after) => after.parse().map(Self::Named).map_err(unknown),
+            Some("again") => Ok(Self::Again(None)),
+            Some(text) => match text.strip_prefix("again after ") {
+                Some(after) => id(after).map(|after| Self::Again(Some(after))),
+                None => id(text).map(Self::Named),
+            },
         }
     }
 
     /// For the caller.
-    pub(crate) fn written(self) -> Option<String> {
+    fn written(self) -> Option<String> {
         match self {
             Self::Devices => None,
             Self::Named(after) => Some(after.to_string()),
             Self::Deliveries => Some("deliveries".to_owned()),
+            Self::Again(None) => Some("again".to_owned()),
+            Self::Again(Some(after)) => Some(format!("again after {after}")),
+        }
+    }
+}
+
+/// One step, whose notifications are found.
+pub(crate) struct Step {
+    place: Place,
+    named: Walked<NotificationId>,
+}
+
+impl Step {
+    /// Finds what a step is about.
+    pub(crate) fn find(connection: &Connection, app: AppId, user: &UserId, place: Place) -> Result<Self> {
+        let named = match place {
+            Place::Devices => find_named(connection, app, user, None)?,
+            Place::Named(after) => find_named(connection, app, user, Some(after))?,
+            Place::Deliveries => Walked::nothing(),
+            Place::Again(after) => find_named(connection, app, user, after)?,
+        };
+        Ok(Self { place, named })
+    }
+
+    /// Erases it. Answers with [`Erased::next`] whether others may be left.
+    pub(crate) fn erase(&self, tx: &Tx<'_>, app: AppId, user: &UserId) -> Result<Erased> {
+        let mut erased = match self.place {
+            Place::Devices => erase_devices(tx, app, user)?,
+            Place::Named(_) | Place::Again(_) => Erased::default(),
+            Place::Deliveries => return erase_deliveries(tx, app, user),
+        };
+        for id in &self.named.found {
+            erased.notifications += u64::from(erase_recipient(tx, *id, user)?);
+        }
+        erased.next = self.next().and_then(Place::written);
+        Ok(erased)
+    }
+
+    /// Where the next step begins, unless this one is among the deliveries.
+    fn next(&self) -> Option<Place> {
+        match (self.place, self.named.next) {
+            (Place::Again(_), after) => after.map(|after| Place::Again(Some(after))),
+            (_, Some(after)) => Some(Place::Named(after)),
+            (_, None) => Some(Place::Deliveries),
         }
     }
 }
 
 /// Removes the devices of a user, and the redrive jobs that were asked for that user alone.
-pub(crate) fn erase_devices(tx: &Tx<'_>, app: AppId, user: &UserId) -> Result<Erased> {
+fn erase_devices(tx: &Tx<'_>, app: AppId, user: &UserId) -> Result<Erased> {
     tx.run("erase_user", DELETE_REDRIVES, params![app.0, user.as_str()])?;
     let devices = tx.run("erase_user", DELETE_DEVICES, params![app.0, user.as_str()])?;
     Ok(Erased { devices: devices as u64, ..Erased::default() })
 }
 
 /// The notifications after one that may name a user, though no delivery leads to them.
-pub(crate) fn find_named(
+fn find_named(
     connection: &Connection,
     app: AppId,
     user: &UserId,
@@ -96,18 +152,8 @@ pub(crate) fn find_named(
     walk(connection, "erase_user", (NAMED, params![after, app.0, name]), bounds, read)
 }
 
-/// Takes a user out of notifications.
-pub(crate) fn erase_named(tx: &Tx<'_>, user: &UserId, ids: &[NotificationId]) -> Result<Erased> {
-    let mut erased = Erased::default();
-    for id in ids {
-        erased.notifications += u64::from(erase_recipient(tx, *id, user)?);
-    }
-    Ok(erased)
-}
-
-/// Takes a user out of deliveries, and out of what they are deliveries of. Answers with [`Erased::next`] whether others
-/// may be left.
-pub(crate) fn erase_deliveries(tx: &Tx<'_>, app: AppId, user: &UserId) -> Result<Erased> {
+/// Takes a user out of deliveries, and out of what they are deliveries of.
+fn erase_deliveries(tx: &Tx<'_>, app: AppId, user: &UserId) -> Result<Erased> {
     let find = params![app.0, user.as_str(), signed(ERASED_PER_STEP as u64)];
     let read =
         |row: &Row<'_>| Ok((DeliveryId::from_bytes(row.get(0)?), NotificationId::from_bytes(row.get(1)?)));
@@ -121,8 +167,8 @@ pub(crate) fn erase_deliveries(tx: &Tx<'_>, app: AppId, user: &UserId) -> Result
             erased.notifications += u64::from(erase_recipient(tx, *notification, user)?);
         }
     }
-    let goes_on = found.len() == ERASED_PER_STEP;
-    Ok(Erased { next: Place::Deliveries.written().filter(|_| goes_on), ..erased })
+    let next = if found.len() == ERASED_PER_STEP { Place::Deliveries } else { Place::Again(None) };
+    Ok(Erased { next: next.written(), ..erased })
 }
 
 /// Takes a user out of a notification's recipients, and the message where nobody else is to read it. Answers whether they

@@ -1,7 +1,7 @@
 //! What makes a repeated request the same request: the first answer under each `Idempotency-Key`, per app.
 //!
-//! Forgetting them waits for no timer, though pruning helps. A batch that brings keys takes away up to twice as many that are too old, oldest first: so
-//! old ones never outgrow new ones, and a batch's work stays in proportion to its size.
+//! Forgetting them waits for no timer, though pruning helps. A batch that brings keys takes away up to twice as many that
+//! are too old, oldest first: so old ones never outgrow new ones, and a batch's work stays in proportion to its size.
 
 use pabal_core::Result;
 use pabal_core::clock::Timestamp;

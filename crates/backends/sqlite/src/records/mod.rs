@@ -33,9 +33,10 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use erase::{Place, erase_deliveries, erase_devices, erase_named, find_named};
+pub(crate) use erase::{Place, Step as ErasureStep};
 pub(crate) use prune::{find_ended, prune};
 pub(crate) use remove::purge;
+pub(crate) use reopen::reopen;
 
 use async_trait::async_trait;
 use pabal_core::Result;
@@ -48,6 +49,7 @@ use pabal_core::seam::{
 };
 
 use crate::core::Core;
+use crate::dead::Dead;
 use crate::errors::corrupt;
 
 const STORE_ID: &str = "SELECT id FROM store WHERE one = 1";
@@ -101,7 +103,10 @@ impl Records for Core {
         after: Option<ItemId>,
         max: usize,
     ) -> Result<Reopened> {
-        self.with(|tx| reopen::reopen(tx, app, filter, after, max))
+        self.with(|tx| {
+            let dead = Dead { app, filter }.to_do(tx.connection, after, max)?;
+            Ok(Reopened { work: reopen(tx, &dead.found)?, next: dead.next })
+        })
     }
 
     async fn scan_open(

@@ -6,13 +6,14 @@
 
 use pabal_core::clock::Timestamp;
 use pabal_core::ids::NotificationId;
+use pabal_core::limits;
 use pabal_core::seam::store::{Prune, Pruned};
 use pabal_core::{ErrorKind, Result};
 use rusqlite::{Connection, Row, named_params, params};
 
 use super::counters::{Moves, counting};
 use super::keys;
-use super::remove::{self, Stored};
+use super::remove::{self, Removable, Stored};
 use crate::rows::{signed, unsigned};
 use crate::tx::Tx;
 use crate::walk::{Bounds, Ids, Walked, walk};
@@ -137,7 +138,8 @@ fn next_ended(
 pub(crate) fn prune(tx: &Tx<'_>, prune: &Prune, found: &Ended) -> Result<Pruned> {
     let before = Before::of(prune, tx.now);
     let rows_max = signed(prune.rows_max.max(1) as u64);
-    tx.run("prune", REDRIVES, params![before.ended.as_ms(), rows_max])?;
+    let jobs = tx.now.plus_ms(-signed(prune.ended_ms_ago.max(limits::REDRIVE_KEPT_MS)));
+    tx.run("prune", REDRIVES, params![jobs.as_ms(), rows_max])?;
     keys::forget(tx, prune.rows_max)?;
     counting(tx, |moves| {
         let mut step = Step { tx, moves, rows_left: prune.rows_max.max(1), pruned: Pruned::default() };
@@ -180,8 +182,11 @@ impl Step<'_> {
             return Ok(true);
         }
         let find = params![id.as_bytes(), signed(self.rows_left as u64)];
-        for stored in tx.all("prune", DELIVERIES, find, Stored::read)? {
-            stored.row()?.remove(tx, self.moves)?;
+        let stored = tx.all("prune", DELIVERIES, find, Stored::read)?;
+        // Those that can't be read keep the others, which are shown with them.
+        let rows: Vec<Removable> = stored.into_iter().map(Stored::row).collect::<Result<_>>()?;
+        for row in rows {
+            row.remove(tx, self.moves)?;
             self.rows_left -= 1;
             self.pruned.deliveries += 1;
         }

@@ -77,10 +77,14 @@ pub(super) fn has_deliveries(tx: &Tx<'_>, id: NotificationId) -> Result<bool> {
 
 /// Removes a notification that has no deliveries (any more).
 pub(super) fn remove_notification(tx: &Tx<'_>, id: NotificationId) -> Result<()> {
-    tx.run("remove", DELETE_NOTIFICATION_STATE, [id.as_bytes()])?;
-    tx.run("remove", DELETE_NOTIFICATION, [id.as_bytes()])?;
+    delete(tx, &[DELETE_NOTIFICATION_STATE, DELETE_NOTIFICATION], id.as_bytes())?;
     tx.messages.evict(id);
     Ok(())
+}
+
+/// All rows of an id, or none.
+fn delete(tx: &Tx<'_>, statements: &[&str], id: &[u8; 16]) -> Result<()> {
+    tx.whole("remove", || statements.iter().try_for_each(|sql| tx.run("remove", sql, [id]).map(drop)))
 }
 
 /// A delivery that is to be removed, as far as it counts.
@@ -95,9 +99,7 @@ pub(super) struct Removable {
 impl Removable {
     /// Removes it with its attempts.
     pub(super) fn remove(&self, tx: &Tx<'_>, moves: &mut Moves) -> Result<()> {
-        for sql in [DELETE_ATTEMPTS, DELETE_STATE, DELETE] {
-            tx.run("remove", sql, [self.id.as_bytes()])?;
-        }
+        delete(tx, &[DELETE_ATTEMPTS, DELETE_STATE, DELETE], self.id.as_bytes())?;
         moves.removed(self.app, self.notification, (self.state, self.reason));
         Ok(())
     }

@@ -1,22 +1,22 @@
 //! Opening dead work again, in the order of ids: deliveries first, then fan-outs, which go on at their cursor. What was
-//! found before is not found again, because it is dead no longer.
+//! found before is not found again, because it is dead no longer. They are found beside the writer, and looked at again
+//! where they are written.
 //!
 //! Time to live is the notification's: where it has ended, it begins anew for all that is still open of it.
 
 use pabal_core::delivery::DeliveryState;
-use pabal_core::ids::{AppId, DeliveryId, ItemId, NotificationId};
+use pabal_core::ids::{DeliveryId, ItemId, NotificationId};
 use pabal_core::notification::NotificationState;
-use pabal_core::seam::{DeadFilter, QueueItem, Reopened};
+use pabal_core::seam::QueueItem;
 use pabal_core::{ErrorKind, Result};
 use rusqlite::params;
 
 use super::counters::{Moves, counting};
 use super::delivery::Delivery;
 use super::fan_out::{FanOut, expiry};
-use crate::dead::Dead;
+use crate::errors::corrupt;
 use crate::rows::{notification_state_code, state_code};
 use crate::tx::Tx;
-use crate::walk::Bounds;
 
 const REOPEN: &str = "
     UPDATE delivery_states SET state = ?2, reason = NULL, finished_at = NULL, counted = 0, cancel_requested = 0,
@@ -28,19 +28,13 @@ const REOPEN_FAN_OUT: &str = "
     WHERE id = ?1";
 const EXTEND: &str = "UPDATE notification_states SET expires_at = ?2 WHERE id = ?1";
 
-/// Makes up to `max` dead items of an app open again. What can't be read stays dead, and holds up nothing behind it.
-pub(super) fn reopen(
-    tx: &Tx<'_>,
-    app: AppId,
-    filter: &DeadFilter,
-    after: Option<ItemId>,
-    max: usize,
-) -> Result<Reopened> {
-    let dead = Dead { app, filter }.after(tx.connection, after, Bounds::of_page(max.max(1)))?;
-    let work = counting(tx, |moves| {
-        let mut work = Vec::with_capacity(dead.found.len());
-        for id in dead.found {
-            match reopen_one(tx, moves, id) {
+/// Makes dead items open again, and answers how each is queued. What is dead no longer is passed over. What can't be read
+/// stays dead, and holds up nothing behind it.
+pub(crate) fn reopen(tx: &Tx<'_>, ids: &[ItemId]) -> Result<Vec<QueueItem>> {
+    counting(tx, |moves| {
+        let mut work = Vec::with_capacity(ids.len());
+        for id in ids {
+            match reopen_one(tx, moves, *id) {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::error!(item = %id, %error, "what is stored of it can't be read, and it stays dead");
                 }
@@ -48,8 +42,7 @@ pub(super) fn reopen(
             }
         }
         Ok(work)
-    })?;
-    Ok(Reopened { work, next: dead.next })
+    })
 }
 
 fn reopen_one(tx: &Tx<'_>, moves: &mut Moves, id: ItemId) -> Result<Option<QueueItem>> {
@@ -59,28 +52,40 @@ fn reopen_one(tx: &Tx<'_>, moves: &mut Moves, id: ItemId) -> Result<Option<Queue
     }
 }
 
+/// All that may be unreadable is read before anything is written.
 fn reopen_delivery(tx: &Tx<'_>, moves: &mut Moves, id: DeliveryId) -> Result<Option<QueueItem>> {
     let Some(mut delivery) = Delivery::read(tx, id)? else { return Ok(None) };
-    let scheduled = DeliveryState::Scheduled;
-    tx.run("reopen", REOPEN, params![id.as_bytes(), state_code(scheduled), tx.now.as_ms()])?;
-    moves.moved(delivery.app, delivery.notification, delivery.counted_as(), (scheduled, None));
-    if delivery.expires_at <= tx.now {
-        let of = FanOut::read(tx, delivery.notification)?;
-        of.map(|of| extend(tx, delivery.notification, of.ttl_ms)).transpose()?;
+    if delivery.state != DeliveryState::Dead {
+        return Ok(None);
     }
     delivery.due_at = tx.now;
-    delivery.queue_item(tx)
+    let item = delivery.queue_item(tx)?.ok_or_else(|| corrupt("reopen", "it is dead and has no route"))?;
+    let of = match delivery.expires_at <= tx.now {
+        true => FanOut::read(tx, delivery.notification)?,
+        false => None,
+    };
+    let scheduled = DeliveryState::Scheduled;
+    tx.whole("reopen", || {
+        tx.run("reopen", REOPEN, params![id.as_bytes(), state_code(scheduled), tx.now.as_ms()])?;
+        of.map(|of| extend(tx, of.id, of.ttl_ms)).transpose()
+    })?;
+    moves.moved(delivery.app, delivery.notification, delivery.counted_as(), (scheduled, None));
+    Ok(Some(item))
 }
 
 fn reopen_fan_out(tx: &Tx<'_>, id: NotificationId) -> Result<Option<QueueItem>> {
     let Some(mut fan_out) = FanOut::read(tx, id)? else { return Ok(None) };
+    if fan_out.state != NotificationState::Dead {
+        return Ok(None);
+    }
     let begun = fan_out.resolved > 0;
     let state = if begun { NotificationState::Expanding } else { NotificationState::Scheduled };
     let values = params![id.as_bytes(), notification_state_code(state), tx.now.as_ms()];
-    tx.run("reopen", REOPEN_FAN_OUT, values)?;
-    if fan_out.expires_at <= tx.now {
-        extend(tx, id, fan_out.ttl_ms)?;
-    }
+    tx.whole("reopen", || {
+        tx.run("reopen", REOPEN_FAN_OUT, values)?;
+        let is_over = fan_out.expires_at <= tx.now;
+        is_over.then(|| extend(tx, id, fan_out.ttl_ms)).transpose()
+    })?;
     fan_out.due_at = tx.now;
     Ok(Some(fan_out.queue_item(tx.now)))
 }

@@ -126,6 +126,15 @@ impl Stage {
         Self::done(self.core.record(&[settlement])).remove(0)
     }
 
+    /// A delivery of it is rejected.
+    fn die(&mut self, id: ItemId) {
+        let lease = self.lease(id);
+        let content = content(self.load(&lease));
+        let next = Next::Dead(Reason::Rejected);
+        let died = self.record(attempt(&lease, &content, Report::of(Outcome::Rejected), next));
+        assert_eq!(died.taken, Taken::Recorded);
+    }
+
     /// The number that a query answers.
     fn count(&self, sql: &str) -> i64 {
         self.core.with(|tx| tx.first("test", sql, [], |row| row.get(0))).unwrap().unwrap()
@@ -291,16 +300,18 @@ impl Walk {
             .with(|tx| match self.below(3) {
                 0 => {
                     let filter = DeadFilter::all();
-                    let bounds = crate::walk::Bounds::of_page(2);
-                    let dead = crate::dead::Dead { app: APP, filter: &filter };
-                    purge(tx, &dead.after(tx.connection, None, bounds)?.found).map(drop)
+                    let dead = Dead { app: APP, filter: &filter };
+                    purge(tx, &dead.to_do(tx.connection, None, 2)?.found).map(drop)
                 }
                 1 => {
                     let (ended_ms_ago, dead_ms_ago) = (2 * HOUR_MS, 3 * HOUR_MS);
                     let step = Prune { ended_ms_ago, dead_ms_ago, after: None, rows_max: 3 };
                     prune(tx, &step, &find_ended(tx.connection, &step, now)?).map(drop)
                 }
-                _ => erase_deliveries(tx, APP, &user("bob")).map(drop),
+                _ => {
+                    let step = ErasureStep::find(tx.connection, APP, &user("bob"), Place::Deliveries)?;
+                    step.erase(tx, APP, &user("bob")).map(drop)
+                }
             })
             .unwrap();
     }

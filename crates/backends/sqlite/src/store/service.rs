@@ -14,9 +14,8 @@ use rusqlite::Connection;
 use super::SqliteStore;
 use crate::dead::Dead;
 use crate::port::call;
-use crate::records::Place;
+use crate::records::{ErasureStep, Place};
 use crate::tx::Tx;
-use crate::walk::Bounds;
 use crate::{apps, dead, keys, pauses, records, size};
 
 impl SqliteStore {
@@ -100,9 +99,7 @@ impl DeadLetters for SqliteStore {
         max: usize,
     ) -> Result<Purged> {
         let filter = filter.clone();
-        let find = move |connection: &Connection| {
-            Dead { app, filter: &filter }.after(connection, after, Bounds::of_page(max.max(1)))
-        };
+        let find = move |connection: &Connection| Dead { app, filter: &filter }.to_do(connection, after, max);
         let found = self.reads.read("purge_dead", find).await?;
         let purged = match found.found {
             none if none.is_empty() => 0,
@@ -150,27 +147,18 @@ impl DeadLetters for SqliteStore {
 #[async_trait]
 impl Erasure for SqliteStore {
     async fn erase_user(&self, app: AppId, user: &UserId, after: Option<String>) -> Result<Erased> {
-        let user = user.clone();
-        let (named_after, mut erased) = match Place::read(after.as_deref())? {
-            Place::Deliveries => {
-                return self.write(move |tx| records::erase_deliveries(tx, app, &user)).await;
+        let place = Place::read(after.as_deref())?;
+        let (user, who) = (user.clone(), user.clone());
+        let find = move |connection: &Connection| ErasureStep::find(connection, app, &who, place);
+        let step = self.reads.read("erase_user", find).await?;
+        call(&*self.port, move |core| {
+            let erased = core.with(|tx| step.erase(tx, app, &user))?;
+            if erased.next.is_none() {
+                core.empty_log_soon();
             }
-            Place::Named(after) => (Some(after), Erased::default()),
-            Place::Devices => {
-                let user = user.clone();
-                (None, self.write(move |tx| records::erase_devices(tx, app, &user)).await?)
-            }
-        };
-        let who = user.clone();
-        let find = move |connection: &Connection| records::find_named(connection, app, &who, named_after);
-        let named = self.reads.read("erase_user", find).await?;
-        if !named.found.is_empty() {
-            let ids = named.found;
-            erased.notifications =
-                self.write(move |tx| records::erase_named(tx, &user, &ids)).await?.notifications;
-        }
-        erased.next = named.next.map_or(Place::Deliveries, Place::Named).written();
-        Ok(erased)
+            Ok(erased)
+        })
+        .await
     }
 }
 

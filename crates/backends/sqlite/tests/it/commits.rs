@@ -3,7 +3,7 @@
 use pabal_core::clock::Timestamp;
 use pabal_core::limits::DEVICES_PER_USER_MAX;
 use pabal_core::seam::store::Pause;
-use pabal_core::seam::{Directory, Keys, Pauses};
+use pabal_core::seam::{DeadFilter, Directory, Keys, Ledger, Pauses, Records, Redriven, Reopened};
 use pabal_core::{ErrorKind, Result};
 use pabal_testkit::fixtures::{APP, android, device, user};
 use tokio::task::JoinSet;
@@ -69,6 +69,19 @@ async fn a_job_that_fails_is_undone_alone() {
         assert_eq!(store.devices(APP, &user(owner)).await.unwrap().len(), 1);
     }
     assert!(commits_in_log(&world.path()) - before <= 2);
+}
+
+/// Dead letters are found beside the writer: a step that finds none is answered though nothing can be written.
+#[tokio::test]
+async fn what_finds_nothing_to_redrive_does_not_wait_for_the_writer() {
+    let world = World::new();
+    let sqlite = world.open();
+    let held = world.raw();
+    held.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let redriven = sqlite.ledger().redrive(APP, DeadFilter::all(), None, 10).await.unwrap();
+    assert_eq!(redriven, Redriven::default());
+    let reopened = sqlite.store().reopen(APP, &DeadFilter::all(), None, 10).await.unwrap();
+    assert_eq!(reopened, Reopened::default());
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 
 mod commits;
 mod conformance;
+mod erasing;
 mod full;
 mod opening;
 mod restarts;

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use pabal_core::delivery::{DeliveryState, Reason, Recipient};
 use pabal_core::ids::{DeliveryId, NotificationId};
 use pabal_core::outcome::OutcomeKind;
-use pabal_core::seam::store::{DeadLetter, KeyRecord, Pause, Prune, Pruned};
+use pabal_core::seam::store::{DeadLetter, KeyRecord, MarkFilter, Pause, Prune, Pruned};
 use pabal_core::seam::{
-    Content, DeadFilter, DeadLetters, Directory, History, Keys, Ledger, Pauses, Records, Retention, Settled,
+    Claim, Content, DeadFilter, DeadLetters, Directory, History, Keys, Ledger, Page, Paged, Pauses, Records,
+    Retention, Settled, Want, Work, Worker,
 };
 use pabal_sqlite::SqliteStore;
 use pabal_testkit::clock::START;
 use pabal_testkit::fixtures::{
-    APP, HOUR_MS, android, delivered, device, notification_id, rejected, to_device, to_token, to_users, user,
+    APP, HOUR_MS, VISIBILITY_MS, all_routes, android, delivered, device, notification_id, rejected,
+    to_device, to_token, to_users, user,
 };
 
 use crate::world::{World, claim, key};
@@ -128,6 +130,62 @@ async fn the_first_releases_past_is_kept_by_the_new_rules() {
     assert_eq!(store.prune(&an_hour).await.unwrap(), Pruned::default(), "its deliveries say when they ended");
     let pruned = store.prune(&prune).await.unwrap();
     assert_eq!((pruned.notifications, pruned.deliveries), (2, 2), "the third is open");
+}
+
+/// What the first release's file may hold too: a lease, a suspect, a fan-out between two pages, marks, and notifications
+/// that ended without a delivery.
+const UNDER_WAY: &str = "
+    UPDATE queue SET place = 1, due_at = due_at + 60000, due_before = due_at - 1000, worker = 1, epoch = 5 WHERE fan_out = 0;
+    UPDATE queue SET place = 2, due_at = due_before - 3600000, due_before = due_before - 3602000, epoch = 6, abandoned = 2
+        WHERE fan_out = 1;
+    UPDATE notifications SET recipients = '{\"users\":[\"nobody\",\"u\"]}' WHERE send_at IS NOT NULL;
+    UPDATE notification_states SET state = 1, cursor = 1, page_epoch = 6, due_at = due_at - 3600000 WHERE state = 0;
+    INSERT INTO devices SELECT app, 'v', device, channel, credential, platform, target_kind, 't9', locale, time_zone,
+        'retired', 'unregistered', created_at + 7, created_at, seen_at FROM devices;
+    INSERT INTO notifications SELECT unhex(printf('%032x', n)), app, lane, ttl_ms, send_at, channels, recipients, message,
+        created_at FROM notifications, (SELECT 3 AS n UNION SELECT 4 UNION SELECT 5) WHERE send_at IS NOT NULL;
+    INSERT INTO notification_states (id, state, due_at, expires_at)
+        VALUES (unhex(printf('%032x', 3)), 3, 30, 31), (unhex(printf('%032x', 4)), 4, 40, 41), (unhex(printf('%032x', 5)), 5, 50, 51)";
+
+#[tokio::test]
+async fn what_was_under_way_in_the_first_releases_file_goes_on() {
+    let world = World::new();
+    std::fs::copy(fixture(1), world.path()).unwrap();
+    world.raw().execute_batch(UNDER_WAY).unwrap();
+    let sqlite = world.open();
+    let (store, ledger) = (sqlite.store(), sqlite.ledger());
+
+    let raw = world.raw();
+    let texts = |sql: &str| -> Vec<String> {
+        raw.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let start = START.as_ms();
+    let fell_due =
+        texts("SELECT concat_ws(' ', place, fell_due_at, epoch, abandoned) FROM queue ORDER BY place");
+    assert_eq!(fell_due, [format!("1 {} 5 0", start - 1000), format!("2 {} 6 2", start - 2000)]);
+    let states = "SELECT concat_ws(' ', state, finished_at, reason, ended_at, thinned) FROM notification_states ORDER BY id";
+    assert_eq!(texts(states), ["3 30 0", "4 41 0", "5 50 abandoned 0", "2 0", "2 0", "2 0", "1 0"]);
+
+    let [work] = claim(&ledger, 1).await.try_into().unwrap();
+    assert_eq!((work.lease.late_ms, work.lease.abandoned), (1000, 1), "the process that leased it is gone");
+    assert_eq!(ledger.settle(vec![delivered(&work)]).await.unwrap()[0].settled, Settled::Settled);
+    let [work] = suspects(&ledger).await.try_into().unwrap();
+    let Content::FanOut(content) = &work.content else { panic!("{work:?}") };
+    assert_eq!((work.lease.late_ms, work.lease.abandoned), (2000, 2));
+    let page = Page { lease: work.lease.clone(), from: content.cursor.clone(), users_max: 10 };
+    let Paged::Made { last, .. } = ledger.page(page).await.unwrap() else { panic!("it holds the lease") };
+    let made = store.deliveries(APP, notification_id(4), None, 10).await.unwrap();
+    assert_eq!((last, made.len()), (true, 1), "it went on behind the first");
+    assert_eq!(made[0].id, to_phone(notification_id(4)));
+
+    let marked = store.marked_devices(APP, &MarkFilter::default(), None, 10).await.unwrap().items;
+    let [marked] = &marked[..] else { panic!("{marked:?}") };
+    assert_eq!((&marked.user, marked.mark.as_ref().unwrap().at), (&user("v"), START.plus_ms(7)));
+}
+
+async fn suspects(ledger: &dyn Ledger) -> Vec<Work> {
+    let claim = Claim { want: Want::Suspects(all_routes()), worker: Worker(1), visibility_ms: VISIBILITY_MS };
+    ledger.claim(claim).await.unwrap().work
 }
 
 #[tokio::test]

@@ -59,12 +59,12 @@ fn words(purged: u64) -> String {
     format!("{} removed", how_many(purged, "dead letter"))
 }
 
-/// Repeats the request while there is more: each removes what fits into its time.
+/// Repeats the request while there is more: each removes what fits into its time, and the next goes on after it.
 async fn purge_found(client: &mut Client, query: &Query, output: Output) -> Result<u64> {
-    let path = query.behind("/v1/dead-letters");
     let (spinner, mut purged) = (output.spinner("removing"), 0);
+    let mut next = query.clone();
     loop {
-        let step = client.call(Method::DELETE, &path, None).await?;
+        let step = client.call(Method::DELETE, &next.behind("/v1/dead-letters"), None).await?;
         purged += number(&step, "purged");
         spinner.set_message(words(purged));
         spinner.tick();
@@ -72,6 +72,7 @@ async fn purge_found(client: &mut Client, query: &Query, output: Output) -> Resu
             spinner.finish_and_clear();
             return Ok(purged);
         }
+        next = query.clone().with("cursor", step["next_cursor"].as_str());
     }
 }
 

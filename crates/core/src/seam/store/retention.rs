@@ -41,7 +41,8 @@ pub struct StoreSize {
 /// Keeping a store small.
 #[async_trait]
 pub trait Retention: Send + Sync {
-    /// One step of pruning, oldest notifications first; also forgets redrive jobs that ended as long ago. Counters follow
+    /// One step of pruning, oldest notifications first; also forgets redrive jobs that ended as long ago, and at least
+    /// [`crate::limits::REDRIVE_KEPT_MS`]. Counters follow
     /// what is removed. A notification whose deliveries don't fit into one step loses them over several.
     async fn prune(&self, prune: &Prune) -> Result<Pruned>;
 

@@ -18,6 +18,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use self::view::{DeadDetailBody, DeadLetterBody, DeadLettersBody};
+use super::document::NextCursor;
 use super::problem::{Problem, ProblemKind};
 use super::query::{NoQuery, Query};
 use super::routes::Routes;
@@ -81,8 +82,10 @@ async fn show(
 #[schema(as = Purged)]
 struct PurgedBody {
     purged: u64,
-    /// Whether there are more: repeat the request.
+    /// Whether there are more: repeat the request with `next_cursor`.
     more: bool,
+    #[schema(required, value_type = Option<NextCursor>, inline)]
+    next_cursor: Option<String>,
 }
 
 async fn purge(
@@ -94,13 +97,15 @@ async fn purge(
     let mut query = Query::parse(query.as_deref());
     let filter = filter::take(&mut query)?;
     let is_unbounded = query.took_none();
+    let binding = query.binding("purged dead letters", caller.app);
     let confirmed = query.take::<filter::All>("confirm")?.is_some();
+    let mut after = query.take_place::<ItemId>(binding)?;
     query.finish()?;
     if is_unbounded && !confirmed {
         let problem = "must be all where no filter is given: this removes every dead letter of the app";
         return Err(Problem::value("confirm", problem));
     }
-    let (mut purged, mut after) = (0, None);
+    let mut purged = 0;
     loop {
         let left = limits::PURGE_ITEMS_MAX - usize::try_from(purged).unwrap_or(limits::PURGE_ITEMS_MAX);
         let max = left.min(limits::STEP_ROWS_MAX);
@@ -108,7 +113,8 @@ async fn purge(
         purged += step.purged;
         after = step.next;
         if after.is_none() || purged >= limits::PURGE_ITEMS_MAX as u64 || time.is_over() {
-            return Ok(Json(PurgedBody { purged, more: after.is_some() }));
+            let next_cursor = after.map(|after| binding.cursor(&after));
+            return Ok(Json(PurgedBody { purged, more: after.is_some(), next_cursor }));
         }
     }
 }

@@ -53,15 +53,18 @@ pub(super) fn show() -> Operation {
 pub(super) fn purge() -> Operation {
     filtered(Operation::new(Tag::DeadLetters, "purgeDeadLetters", "Remove dead letters"))
         .text(
-            "For good. Without any filter it needs `?confirm=all`. A request removes 10,000 at most: repeat it while \
-             there are `more`.",
+            "For good. Without any filter it needs `?confirm=all`. A request removes 10,000 at most, and looks no longer \
+             than its time allows: repeat it with its `next_cursor` as `cursor` while there are `more`, also where it \
+             found none.",
         )
         .query::<schema::All>("confirm", "`all`, where no filter is given.")
+        .query::<schema::Cursor>("cursor", "The `next_cursor` of the request before, with the same filters.")
         .answers::<PurgedBody>(
             StatusCode::OK,
             "How many are removed.",
-            json!({ "purged": 10_000, "more": true }),
+            json!({ "purged": 10_000, "more": true, "next_cursor": "AWfHDhUyl0Nr" }),
         )
+        .leads_to("purgeDeadLetters", "cursor", "$response.body#/next_cursor")
 }
 
 pub(super) fn purge_one() -> Operation {

@@ -146,3 +146,22 @@ fn key() -> SecurityScheme {
             .build(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::api::problem::ProblemKind;
+
+    #[test]
+    fn every_kind_of_problem_is_an_answer_of_something() {
+        let document = document(crate::api::all_routes());
+        let responses = document.components.unwrap().responses;
+        let answered: BTreeSet<&str> = responses.keys().flat_map(|name| name.split("-or-")).collect();
+        // That a path has no such method is no answer of any operation.
+        let elsewhere = BTreeSet::from([ProblemKind::MethodNotAllowed.word()]);
+        let all: BTreeSet<&str> = ProblemKind::ALL.into_iter().map(ProblemKind::word).collect();
+        assert_eq!(answered.union(&elsewhere).copied().collect::<BTreeSet<_>>(), all);
+    }
+}

@@ -94,7 +94,8 @@ const fn example_of(kind: ProblemKind) -> &'static str {
             "what came of the request is not known; repeat it, with the same Idempotency-Key if it has one"
         }
         ProblemKind::Unfinished => {
-            "12000 deliveries are erased, and there are more; repeat the request: it goes on from there"
+            "12000 deliveries are erased, and there are more; repeat the request with this document's cursor as \
+             ?cursor=: it goes on from there"
         }
     }
 }
@@ -137,12 +138,16 @@ impl Answer {
 
     fn example(&self) -> Option<serde_json::Value> {
         let kind = self.kinds.last()?;
-        Some(json!({
+        let mut example = json!({
             "type": kind.urn(),
             "title": kind.title(),
             "status": self.status.as_u16(),
             "detail": example_of(*kind),
             "request_id": "9f2c51d0a7e3b846",
-        }))
+        });
+        if *kind == ProblemKind::Unfinished {
+            example["cursor"] = "AWfHDhUyl0Nr".into();
+        }
+        Some(example)
     }
 }

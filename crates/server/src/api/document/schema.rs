@@ -185,6 +185,8 @@ schemas! {
         .default(Some(json!(of_requests::REDRIVE_RATE_DEFAULT)));
     /// What a key may do: each word once, one at least.
     Scopes = ArrayBuilder::new().items(Scope::schema()).min_items(Some(1));
+    /// Where work goes on that did not fit into one request: as an answer gave it, and for the same request alone.
+    Cursor = text(of_requests::CURSOR_CHARS_MAX);
     /// The word that confirms.
     All = words(&["all"]);
     /// What a provider said, as its code.

@@ -44,8 +44,9 @@ pub(super) fn list() -> Operation {
 pub(super) fn revoke() -> Operation {
     Operation::new(Tag::Keys, "revokeKey", "Revoke a key")
         .text(
-            "It opens nothing any more, from now on. A repeat answers the same. The last admin key of the app `default` \
-             is not revoked (409), unless one is configured: nobody could make a key any more.",
+            "It opens nothing any more, from now on. A repeat answers the same. An admin key of the app `default` is not \
+             revoked (409) where no other one is left that does not expire, unless one is configured: one day nobody \
+             could make a key any more.",
         )
         .path::<schema::KeyId>("id", "Which key.")
         .query::<schema::AppName>("app", "Of which app; only an admin key of the app `default` may name another.")

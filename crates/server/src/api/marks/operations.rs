@@ -34,8 +34,12 @@ pub(super) fn restore() -> Operation {
     Operation::new(Tag::Devices, "restoreDevices", "Take marks back")
         .text(
             "For marks that came of somebody's mistake: those of `devices`, or all that a filter finds, as \
-             `{\"state\": \"retired\", \"reason\": \"SENDER_ID_MISMATCH\", \"since\": \"2026-11-22T09:00:00Z\"}`.",
+             `{\"state\": \"retired\", \"reason\": \"SENDER_ID_MISMATCH\", \"since\": \"2026-11-22T09:00:00Z\"}`. \
+             Where a filter has more to look through than fits into one request it is answered 503 `unfinished` with \
+             a `cursor`: repeat the same request with it until the answer is 200, whose number is that of all these \
+             requests.",
         )
+        .query::<schema::Cursor>("cursor", "The `cursor` of the problem `unfinished` before, with the same filter.")
         .takes::<RestoreRequest>(
             limits::RESTORE_BODY_BYTES_MAX,
             json!({ "devices": [{ "user": "ann", "device": "phone" }] }),

@@ -17,8 +17,10 @@ struct Pages {
     touched: Vec<(KeyId, Timestamp)>,
     reads: usize,
     fails: bool,
-    /// Reads wait for it.
+    /// Answers wait for it.
     slow: Option<Arc<Notify>>,
+    /// Told when a key is revoked.
+    revoked: Arc<Notify>,
 }
 
 impl Book {
@@ -26,10 +28,21 @@ impl Book {
         self.0.lock().unwrap()
     }
 
-    fn with(keys: &[KeyRecord]) -> Self {
+    pub(in crate::auth) fn with(keys: &[KeyRecord]) -> Self {
         let book = Self::default();
         book.pages().keys.extend(keys.iter().map(|key| (key.hash, key.clone())));
         book
+    }
+
+    /// From now on answers wait until they are told to come.
+    pub(in crate::auth) fn slow_down(&self) -> Arc<Notify> {
+        Arc::clone(self.pages().slow.insert(Arc::default()))
+    }
+
+    /// Waits until a key is revoked here, which its answer need not have told.
+    pub(in crate::auth) async fn is_revoked(&self) {
+        let revoked = Arc::clone(&self.pages().revoked);
+        revoked.notified().await;
     }
 
     pub(in crate::auth) fn fail(&self, fails: bool) {
@@ -73,8 +86,21 @@ impl Keys for Book {
         Ok(Listed { items: Vec::new(), next: None })
     }
 
-    async fn revoke_key(&self, _: AppId, _: KeyId) -> Result<Option<KeyRecord>> {
-        Ok(None)
+    async fn revoke_key(&self, app: AppId, id: KeyId) -> Result<Option<KeyRecord>> {
+        let (revoked, slow) = {
+            let mut pages = self.pages();
+            let found = pages.keys.values_mut().find(|key| key.app == app && key.id == id);
+            let revoked = found.map(|key| {
+                key.revoked_at = Some(key.created_at);
+                key.clone()
+            });
+            pages.revoked.notify_one();
+            (revoked, pages.slow.take())
+        };
+        if let Some(slow) = slow {
+            slow.notified().await;
+        }
+        Ok(revoked)
     }
 
     async fn touch_keys(&self, used: &[(KeyId, Timestamp)]) -> Result<()> {
@@ -93,7 +119,7 @@ impl Keys for Book {
 
 const BOUNDS: KeyBounds = KeyBounds { requests_in_flight: 4, requests_per_second: 0 };
 
-fn record(n: u8) -> KeyRecord {
+pub(in crate::auth) fn record(n: u8) -> KeyRecord {
     KeyRecord {
         id: KeyId::from_bytes([n; 16]),
         hash: [n; 32],
@@ -107,7 +133,7 @@ fn record(n: u8) -> KeyRecord {
     }
 }
 
-fn at(ms: i64) -> Timestamp {
+pub(in crate::auth) fn at(ms: i64) -> Timestamp {
     Timestamp::from_ms(1_700_000_000_000 + ms)
 }
 
@@ -115,7 +141,7 @@ fn cached_for_ms() -> i64 {
     i64::try_from(limits::KEY_CACHED_FOR.as_millis()).unwrap()
 }
 
-fn gate() -> Gate {
+pub(in crate::auth) fn gate() -> Gate {
     Gate::new(None, BOUNDS, Arc::default())
 }
 

@@ -47,11 +47,12 @@ export function row(doc, { name, node, required, description, from }) {
   const inner = variants ?? items?.variants;
   const text = description ?? schema.description;
   return h("li.row", {},
-    h("div.name", {}, h("code", {}, name), required ? h("span.required", {}, "required") : null, from ? h("span.from", {}, from) : null),
+    h("div.name", {}, h("code", {}, name), " ", required ? h("span.required", {}, "required") : null, from ? h("span.from", {}, from) : null),
     h("div.about", {},
       h("span.type", {}, typeOf(doc, node)),
-      bounds(schema).map((bound) => h("span.bound", {}, bound)),
-      words.length > 1 ? h("span.words", {}, words.map((word) => h("code", {}, String(word)))) : null,
+      bounds(schema).map((bound) => [" ", h("span.bound", {}, bound)]),
+      " ",
+      words.length > 1 ? h("span.words", {}, words.map((word) => [h("code", {}, String(word)), " "])) : null,
       text ? h("p", {}, inline(text)) : null,
       inner ? h("div.variants", {}, inner.map((variant) => box(doc, variant, variantName(doc, variant)))) : null,
       !inner && schema.properties ? box(doc, node, "fields") : null,

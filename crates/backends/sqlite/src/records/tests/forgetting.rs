@@ -7,21 +7,9 @@ use pabal_core::seam::store::{Erased, NewRedrive, Prune, Pruned};
 use super::*;
 
 impl Stage {
-    /// One step of erasing, as the store makes it.
+    /// One step of erasing.
     fn erase_step(&self, user: &UserId, place: Place) -> Erased {
-        let erase = |tx: &crate::tx::Tx<'_>| match place {
-            Place::Deliveries => erase_deliveries(tx, APP, user),
-            Place::Devices | Place::Named(_) => {
-                let erased =
-                    if place == Place::Devices { erase_devices(tx, APP, user)? } else { Erased::default() };
-                let after = if let Place::Named(after) = place { Some(after) } else { None };
-                let named = find_named(tx.connection, APP, user, after)?;
-                let next = named.next.map_or(Place::Deliveries, Place::Named).written();
-                let notifications = erase_named(tx, user, &named.found)?.notifications;
-                Ok(Erased { notifications, next, ..erased })
-            }
-        };
-        self.core.with(erase).unwrap()
+        self.core.with(|tx| ErasureStep::find(tx.connection, APP, user, place)?.erase(tx, APP, user)).unwrap()
     }
 
     fn erase(&self, name: &str) -> (Erased, usize) {
@@ -67,13 +55,6 @@ impl Stage {
         self.core.with(step).unwrap()
     }
 
-    fn fail(&mut self, id: ItemId, reason: Reason) {
-        let lease = self.lease(id);
-        let content = content(self.load(&lease));
-        let report = Report::of(Outcome::Rejected);
-        assert_eq!(self.record(attempt(&lease, &content, report, Next::Dead(reason))).taken, Taken::Recorded);
-    }
-
     fn end(&mut self, id: ItemId, state: DeliveryState, reason: Reason) {
         let lease = self.lease(id);
         let change = Change::End(pabal_core::seam::EndAs { state, reason });
@@ -101,7 +82,7 @@ fn nothing_says_anything_of_who_was_erased() {
     }
     stage.accept(titled(to_device("erased-user", "erased-device").send_at(later)));
     let (_, _, work) = stage.accept(titled(to_users(&["erased-user"])));
-    stage.fail(the_one(&work), Reason::Rejected);
+    stage.die(the_one(&work));
     assert_eq!(stage.core.with(|tx| purge(tx, &work)).unwrap(), 1);
     let filter = DeadFilter::of_user(user("erased-user"));
     let id = RedriveId::new(stage.now(), [1; 10]);
@@ -119,6 +100,41 @@ fn nothing_says_anything_of_who_was_erased() {
 }
 
 #[test]
+fn what_is_removed_between_two_steps_leaves_nobody_behind() {
+    for removed_before in 1..=3 {
+        let mut stage = Stage::new();
+        stage.register("ann", "phone", &android("a"));
+        for to in [&["ann", "ben"][..], &["ann"]] {
+            let (_, _, work) = stage.accept(to_users(to).titled("for ann"));
+            stage.die(the_one(&work));
+        }
+        let (mut after, mut step) = (None, 0);
+        loop {
+            step += 1;
+            if step == removed_before {
+                let dead = DeadFilter::of_user(user("ann"));
+                let remove = |tx: &crate::tx::Tx<'_>| {
+                    purge(tx, &Dead { app: APP, filter: &dead }.to_do(tx.connection, None, 10)?.found)
+                };
+                stage.core.with(remove).unwrap();
+            }
+            after = stage.erase_step(&user("ann"), Place::read(after.as_deref()).unwrap()).next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let left = stage.columns_with("ann");
+        assert!(
+            left.is_empty() || left == ["notifications.message"],
+            "before step {removed_before}: {left:?}"
+        );
+        let messages = "SELECT count(*) FROM notifications WHERE instr(message, 'ann') > 0";
+        assert_eq!(stage.count(messages), 1, "the one that is ben's too");
+        stage.recount();
+    }
+}
+
+#[test]
 fn erasing_goes_on_in_bounded_steps() {
     let mut stage = Stage::new();
     let later = stage.now().plus_ms(1000);
@@ -129,7 +145,7 @@ fn erasing_goes_on_in_bounded_steps() {
     }
     let (erased, steps) = stage.erase("ann");
     assert_eq!((erased.deliveries, erased.notifications), (many as u64, 2 * many as u64));
-    assert_eq!(steps, 6, "three among the notifications, three among the deliveries");
+    assert_eq!(steps, 7, "three among the notifications, three among the deliveries, and once more");
     assert_eq!(stage.columns_with("ann"), Vec::<String>::new());
     assert!(Place::read(Some("nowhere")).is_err());
 }
@@ -168,7 +184,7 @@ fn a_big_notification_goes_over_several_steps_and_is_counted_in_each() {
     let names: Vec<String> = (0..24).map(|n| format!("nobody {n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).chain(["ann"]).collect();
     let (_, _, work) = stage.accept(to_users(&names));
-    stage.fail(the_one(&work), Reason::Rejected);
+    stage.die(the_one(&work));
     let (kept, _, _) = stage.accept(to_token("open"));
     assert_eq!(stage.count("SELECT count(*) FROM attempts"), 1);
     let mut prune = ALL_AGES;
@@ -193,7 +209,7 @@ fn a_big_notification_goes_over_several_steps_and_is_counted_in_each() {
 fn what_opened_again_since_it_was_found_stays() {
     let mut stage = Stage::new();
     let (_, _, work) = stage.accept(to_token("a"));
-    stage.fail(the_one(&work), Reason::Rejected);
+    stage.die(the_one(&work));
     let found = stage.core.with(|tx| find_ended(tx.connection, &ALL_AGES, tx.now)).unwrap();
     Stage::done(stage.core.reopen(APP, &DeadFilter::all(), None, 1));
     let pruned = stage.core.with(|tx| super::prune(tx, &ALL_AGES, &found)).unwrap();
@@ -206,7 +222,7 @@ fn a_purge_makes_nothing_younger() {
     let mut stage = Stage::new();
     stage.register("ann", "phone", &android("a"));
     let (_, _, work) = stage.accept(to_users(&["nobody", "ann"]));
-    stage.fail(the_one(&work), Reason::Rejected);
+    stage.die(the_one(&work));
     stage.clock.advance(HOUR_MS);
     assert_eq!(stage.core.with(|tx| purge(tx, &work)).unwrap(), 1);
     assert_eq!(stage.core.with(|tx| purge(tx, &work)).unwrap(), 0);
@@ -222,7 +238,7 @@ fn where_its_row_does_not_know_its_deliveries_say_when_it_ended() {
         stage.register(name, "phone", &android(name));
     }
     let (_, _, work) = stage.accept(to_users(&["ann", "ben"]).ttl_s(24 * 3600));
-    stage.fail(work[0], Reason::Rejected);
+    stage.die(work[0]);
     stage.clock.advance(HOUR_MS);
     let lease = stage.lease(work[1]);
     let content = content(stage.load(&lease));
@@ -254,7 +270,7 @@ fn what_cannot_be_read_holds_nothing_up() {
     let mut work = Vec::new();
     for n in 0..3 {
         let (_, _, items) = stage.accept(to_token(&format!("t{n}")));
-        stage.fail(the_one(&items), Reason::Rejected);
+        stage.die(the_one(&items));
         work.extend(items);
     }
     let unreadable = format!(
@@ -265,9 +281,24 @@ fn what_cannot_be_read_holds_nothing_up() {
     let reopened = Stage::done(stage.core.reopen(APP, &DeadFilter::all(), None, 10));
     assert_eq!((reopened.work.len(), reopened.next), (2, None));
     for item in [work[0], work[2]] {
-        stage.fail(item, Reason::Rejected);
+        stage.die(item);
     }
     assert_eq!(stage.core.with(|tx| purge(tx, &work[..2])).unwrap(), 1);
     let pruned = stage.prune_step(&ALL_AGES);
     assert_eq!((pruned.deliveries, pruned.next), (1, None), "the unreadable one stays");
+}
+
+#[test]
+fn a_notification_that_cannot_be_read_whole_stays_whole() {
+    let mut stage = Stage::new();
+    for name in ["ann", "ben"] {
+        stage.register(name, "phone", &android(name));
+    }
+    let (_, _, work) = stage.accept(to_users(&["ann", "ben"]));
+    work.iter().for_each(|id| stage.die(*id));
+    stage.execute(
+        "UPDATE delivery_states SET reason = 'gibberish' WHERE id = (SELECT max(id) FROM delivery_states)",
+    );
+    assert_eq!(stage.prune_step(&ALL_AGES), Pruned::default());
+    assert_eq!(stage.count("SELECT count(*) FROM deliveries"), 2);
 }

@@ -25,6 +25,7 @@ fn statements_walk_along_indexes() {
         delivery::OPEN,
         end::MARK_FAN_OUT_OF_APP,
         end::MARK_FAN_OUTS_PAST_EXPIRY,
+        erase::DELETE_REDRIVES,
         erase::DELIVERIES,
         fan_out::FAN_OUT,
         keys::FIND,

@@ -110,3 +110,69 @@ fn what_even_its_route_is_unknown_of_hides_nothing() {
     assert_eq!(listed, []);
     assert_eq!(stage.count("SELECT count(*) FROM delivery_states WHERE state < 2"), 3);
 }
+
+/// The one dead delivery is not opened again, and still counts as dead.
+fn stays_dead(stage: &Stage) {
+    stage.core.forget();
+    let reopened = Stage::done(stage.core.reopen(APP, &DeadFilter::all(), None, 10));
+    assert_eq!((reopened.work, reopened.next), (Vec::new(), None));
+    assert_eq!(stage.count("SELECT count(*) FROM delivery_states WHERE state = 3"), 1);
+    assert_eq!(stage.count("SELECT dead FROM notification_states WHERE dead + scheduled > 0"), 1);
+    stage.recount();
+}
+
+#[test]
+fn what_cannot_be_queued_is_not_opened_again() {
+    for damage in [
+        "UPDATE notifications SET lane = 'slow'",
+        "UPDATE notifications SET lane = CAST(x'FF' AS TEXT)",
+        "UPDATE routes SET name = 'nowhere ' || route; DELETE FROM devices",
+        "UPDATE delivery_states SET route = NULL; DELETE FROM devices",
+    ] {
+        let mut stage = Stage::new();
+        stage.register("ann", "phone", &android("a"));
+        let (_, _, work) = stage.accept(to_users(&["ann"]));
+        stage.die(the_one(&work));
+        stage.execute(&format!("PRAGMA ignore_check_constraints = ON; {damage}"));
+        stays_dead(&stage);
+    }
+}
+
+#[test]
+fn whose_life_cannot_be_renewed_is_not_opened_again() {
+    let mut stage = Stage::new();
+    let (_, _, work) = stage.accept(to_token("a"));
+    stage.die(the_one(&work));
+    stage.clock.advance(40 * 24 * HOUR_MS);
+    stage.execute("PRAGMA ignore_check_constraints = ON; UPDATE notification_states SET state = 9");
+    stays_dead(&stage);
+}
+
+/// What damages one row is told by SQLite while another of the same delivery is written already.
+#[test]
+fn what_cannot_be_removed_whole_stays_whole() {
+    let mut stage = Stage::new();
+    let (_, _, work) = stage.accept(to_token("a"));
+    stage.die(the_one(&work));
+    // Its index has lost it.
+    stage.execute(
+        "PRAGMA writable_schema = ON;
+         UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'devices_marked')
+            WHERE name = 'delivery_states_dead';
+         PRAGMA writable_schema = RESET",
+    );
+    assert_eq!(stage.core.with(|tx| purge(tx, &work)).unwrap(), 0);
+    assert_eq!(stage.count("SELECT count(*) FROM attempts"), 1);
+}
+
+#[test]
+fn what_is_dead_no_longer_is_not_opened_again() {
+    let mut stage = Stage::new();
+    let (_, _, mut work) = stage.accept(to_token("a"));
+    stage.die(the_one(&work));
+    let (_, _, scheduled) = stage.accept(to_token("b").send_at(stage.now().plus_ms(5)));
+    work.extend(scheduled);
+    let reopened = || stage.core.with(|tx| reopen(tx, &work)).unwrap().len();
+    assert_eq!((reopened(), reopened()), (1, 0));
+    stage.recount();
+}
