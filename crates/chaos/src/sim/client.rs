@@ -1,6 +1,8 @@
 //! Callers and operators: they do what the script says, on whichever process answers, and enter into the book what
 //! they asked for and what they were told.
 
+mod forget;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -75,9 +77,13 @@ impl Client {
             Event::Reuse(order) => self.reuse(order).await,
             Event::CancelOrder(order) => self.cancel_order(order).await,
             Event::CancelOne(order) => self.cancel_one(order).await,
-            Event::CancelUser(user) => self.cancel(Selection::User(APP, names::user(user))).await,
+            Event::CancelUser(user) => {
+                self.cancel(Selection::User(APP, names::user(user))).await;
+            }
             Event::RedriveOrder(order) => self.redrive_order(order).await,
             Event::RedriveAll => self.redrive_all(),
+            Event::Purge(order) => self.purge(order).await,
+            Event::Erase(user) => self.erase(user).await,
             Event::Put { user, device, new, old_is_gone } => {
                 if old_is_gone && let Some(old) = self.address_of(user, device) {
                     self.world.goes(old.address());
@@ -160,11 +166,13 @@ impl Client {
         }
     }
 
-    async fn cancel(&self, selection: Selection) {
+    /// Answers whether it was done.
+    async fn cancel(&self, selection: Selection) -> bool {
         self.world.witness(|witness| witness.book.asks_to_cancel(selection.clone()));
         let began = self.world.moment().seq;
         let asked = selection.clone();
         let ended = self.ask(|engine| async move { engine.end(asked, Reason::CancelRequested).await }).await;
+        let done = matches!(ended, Some(Ok(_)));
         if let Some(Ok(summary)) = ended {
             self.world.log(|| format!("cancelled {} and {} in flight", summary.ended, summary.in_flight));
             self.world.witness(|witness| {
@@ -178,6 +186,7 @@ impl Client {
                 }
             });
         }
+        done
     }
 
     async fn redrive_order(&self, order: usize) {
@@ -213,15 +222,23 @@ impl Client {
     where
         F: Future<Output = Result<T>>,
     {
+        self.on_process(|running| question(running.engine)).await
+    }
+
+    async fn on_process<T, F>(&self, question: impl FnOnce(Running) -> F) -> Option<Result<T, Error>>
+    where
+        F: Future<Output = Result<T>>,
+    {
         let running: Vec<Running> = self.nodes.iter().filter_map(|node| node.running()).collect();
         if running.is_empty() {
             return None;
         }
-        let Running { engine, gate } = self.world.draw(|dice| dice.pick(&running).clone());
+        let running = self.world.draw(|dice| dice.pick(&running).clone());
+        let gate = Arc::clone(&running.gate);
         tokio::select! {
             biased;
             () = gate.ended() => None,
-            answer = question(engine) => Some(answer),
+            answer = question(running) => Some(answer),
         }
     }
 
@@ -254,6 +271,8 @@ impl Client {
 
     fn set_clock(&self, clock: WhichClock, by_ms: i64) {
         let store_is_queue = !self.world.plan.kind.is_composite();
+        // What ends from here on ends by the new time, and what has ended by the old.
+        self.servers.eyes().everything();
         let moment = self.world.moment();
         self.world.witness(|witness| {
             if clock == WhichClock::Store {
@@ -268,6 +287,7 @@ impl Client {
             WhichClock::Queue => self.world.queue_clock.set_by(by_ms),
             WhichClock::Node => self.world.node_clock.set_by(by_ms),
         }
+        self.servers.eyes().everything();
     }
 
     /// What the directory does for an operator never fails in a sound world.

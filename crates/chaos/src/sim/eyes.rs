@@ -10,6 +10,7 @@ use pabal_core::seam::store::NotificationView;
 use pabal_core::steps::complete_now;
 
 use super::invariant::Invariant;
+use super::witness::forgetting::{Removal, Removed};
 use super::witness::state::During;
 use super::world::World;
 
@@ -28,14 +29,49 @@ pub(crate) struct Eyes {
 impl Eyes {
     /// Looks at a notification and all its deliveries. Answers whether it is there.
     pub(crate) fn notification(&self, id: NotificationId) -> bool {
-        let Some(view) = self.notification_view(id) else { return false };
-        let moment = self.world.moment();
-        self.world.witness(|witness| witness.saw_notification(&view, moment));
+        if !self.notification_alone(id) {
+            return false;
+        }
         let deliveries = self.read(complete_now("observe", self.store.deliveries(APP, id, None, MANY)));
         for delivery in deliveries.unwrap_or_default() {
             self.delivery(delivery.id, During::AnyStep);
         }
         true
+    }
+
+    /// Looks at a notification, and not at its deliveries. Answers whether it is there.
+    fn notification_alone(&self, id: NotificationId) -> bool {
+        let Some(view) = self.notification_view(id) else {
+            self.world.witness(|witness| witness.is_missing(ItemId::FanOut(id)));
+            return false;
+        };
+        let moment = self.world.moment();
+        self.world.witness(|witness| witness.saw_notification(&view, moment));
+        true
+    }
+
+    /// Looks at everything that the store is known to hold.
+    pub(crate) fn everything(&self) {
+        let kept = self.world.witness(|witness| witness.kept());
+        for id in kept.notifications {
+            self.notification_alone(id);
+        }
+        kept.deliveries.into_iter().for_each(|id| self.delivery(id, During::AnyStep));
+    }
+
+    /// Looks at what a step removed: everything was looked at right before it. Answers how much that is.
+    pub(crate) fn removed(&self, by: &Removal) -> Removed {
+        let mut gone = self.world.witness(|witness| witness.kept());
+        let is_gone = |id: &DeliveryId| {
+            matches!(self.read(complete_now("observe", self.store.delivery(APP, *id))), Some(None))
+        };
+        gone.deliveries.retain(is_gone);
+        gone.notifications.retain(|id| self.notification_view(*id).is_none());
+        let moment = self.world.moment();
+        self.world.witness(|witness| witness.removed_from_store(by, &gone, moment));
+        self.everything();
+        self.recount();
+        gone
     }
 
     /// Looks at items that a step was about.
@@ -55,7 +91,7 @@ impl Eyes {
         let Some((view, timeline)) =
             self.read(complete_now("observe", self.store.delivery(APP, id))).flatten()
         else {
-            return;
+            return self.world.witness(|witness| witness.is_missing(ItemId::Delivery(id)));
         };
         let moment = self.world.moment();
         if !self.world.witness(|witness| witness.deliveries().contains_key(&id)) {

@@ -81,6 +81,18 @@ invariants! {
     ReplaysAcceptOnce = "replays_accept_once", "L2, L3",
     /// A redrive job comes to its end, over crashes, and stays done.
     RedriveJobsEnd = "redrive_jobs_end", "U2, U4",
+    /// Nothing is forgotten that is open, or before its retention is over, unless it is dead and purged.
+    OnlyTheEndedIsForgotten = "only_the_ended_is_forgotten", "L59, L60, L69, L70, L71, U7",
+    /// What ended longer ago than its retention is forgotten.
+    WhatEndedIsForgotten = "what_ended_is_forgotten", "L70, L71, U7",
+    /// What is forgotten does not come back, whatever redrive, cancel or replay comes.
+    WhatIsForgottenStaysSo = "what_is_forgotten_stays_so", "L5, L72",
+    /// A settlement that comes late for what is forgotten is refused.
+    LateSettlementsAreRefused = "late_settlements_are_refused", "L61",
+    /// An erased user's earlier deliveries and notifications name nobody, and none of them is tried again.
+    ErasedStaysErased = "erased_stays_erased", "L65, L66, L67",
+    /// Nobody's name goes but that of who is erased.
+    ErasingTouchesNobodyElse = "erasing_touches_nobody_else", "L65, L68",
     /// What is in flight stays within the permits.
     PermitsAreBounded = "permits_are_bounded", "",
     /// A route whose credential is refused sends nothing but a probe now and then.

@@ -24,7 +24,9 @@ pub(crate) fn judge(world: &World, eyes: &Eyes) {
     for (id, _) in &offered {
         eyes.notification(*id);
     }
+    eyes.everything();
     eyes.recount();
+    judge_forgotten(world);
     judge_devices(world, eyes);
     judge_redrives(world, eyes);
     world.witness(|witness| {
@@ -85,7 +87,9 @@ fn states(deliveries: &[(DeliveryId, &Followed)]) -> Vec<(DeliveryState, Option<
 fn judge_end(witness: &Witness, id: NotificationId, followed: &FollowedNotification) -> bool {
     match followed.state {
         NotificationState::Expanded | NotificationState::Expired => true,
-        NotificationState::Cancelled => witness.book.cancel_of_notification_was_asked(id),
+        NotificationState::Cancelled => {
+            witness.book.cancel_of_notification_was_asked(id) || followed.is_purged
+        }
         NotificationState::Dead => {
             witness.book.order_of(id).is_some_and(|order| order.is_poison) || witness.stats.crashes > 0
         }
@@ -116,11 +120,13 @@ fn judge_fan_out(
             witness.devices.reachable_throughout(&user, from).iter().all(|it| reached.contains(it));
         let none_made_up =
             reached.iter().all(|it| witness.devices.reachable_at_some_time(&user, it, from, expanded));
-        let told = !of_user.is_empty();
+        // Whoever is erased before their page is skipped.
+        let skipped = of_user.is_empty() && witness.erase_began_before(&user, expanded);
+        let told = !of_user.is_empty() || skipped;
         none_missed
             && none_made_up
             && told
-            && reached.len() + usize::from(reached.is_empty()) == of_user.len()
+            && (skipped || reached.len() + usize::from(reached.is_empty()) == of_user.len())
     });
     Some(fits)
 }
@@ -151,6 +157,18 @@ fn judge_poison(
     ended
         .map(|(_, delivery)| (delivery.state, delivery.reason) == abandoned)
         .reduce(|one, other| one && other)
+}
+
+/// Where what ended is forgotten, all is forgotten in the end.
+fn judge_forgotten(world: &World) {
+    if !world.plan.forgets {
+        return;
+    }
+    world.witness(|witness| {
+        let left = witness.kept();
+        let none = left.deliveries.is_empty() && left.notifications.is_empty();
+        witness.tally.check(Invariant::WhatEndedIsForgotten, none, || format!("{left:?} stay in the end"));
+    });
 }
 
 /// Of all ids that were offered under one key, one is in the store.

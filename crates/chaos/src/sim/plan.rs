@@ -21,7 +21,11 @@ pub(crate) mod stream {
     pub(crate) const SCRIPT: u64 = 2;
     pub(crate) const FAULTS: u64 = 3;
     pub(crate) const ENGINE: u64 = 4;
+    pub(crate) const FORGETTING: u64 = 5;
 }
+
+/// Worlds in a thousand in which what ended is forgotten.
+const WORLDS_THAT_FORGET: u32 = 350;
 
 /// Which kind of ledger the engine runs over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -53,6 +57,10 @@ pub(crate) struct Plan {
     pub(crate) engine: EngineConfig,
     /// Users that one page of a fan-out resolves: few, so that small fan-outs have several pages.
     pub(crate) page_users_max: usize,
+    /// Rows that one step of pruning removes: few, so that it may be stopped within a notification.
+    pub(crate) prune_rows_max: usize,
+    /// Whether what ended is forgotten while the world runs.
+    pub(crate) forgets: bool,
     /// Attempts that the channel takes at once.
     pub(crate) channel_capacity: usize,
     pub(crate) faults: Faults,
@@ -141,19 +149,26 @@ impl Plan {
         let drawn = if dice.chance(500) { LedgerKind::Sqlite } else { LedgerKind::SqliteComposite };
         let kind = kind.unwrap_or(drawn);
         let quiet_at = dice.ms(20_000..=90_000);
-        let engine = draw_engine(&mut dice);
+        let mut engine = draw_engine(&mut dice);
         let faults = draw_faults(&mut dice, &engine);
+        let mut forgetting = Dice::new(seed, stream::FORGETTING);
+        let forgets = forgetting.chance(WORLDS_THAT_FORGET);
+        if forgets {
+            draw_retention(&mut forgetting, &mut engine);
+        }
         Self {
             seed,
             kind,
             nodes: if dice.chance(350) { 2 } else { 1 },
             page_users_max: dice.count(1..=3),
+            prune_rows_max: forgetting.count(1..=6),
+            forgets,
             channel_capacity: dice.count(1..=30),
             faults,
             provider: draw_provider(&mut dice),
             outages: draw_outages(&mut dice, kind, quiet_at),
             quiet_at,
-            script: Script::draw(&mut Dice::new(seed, stream::SCRIPT), kind, quiet_at),
+            script: Script::draw(&mut Dice::new(seed, stream::SCRIPT), &mut forgetting, kind, quiet_at),
             engine,
         }
     }
@@ -188,11 +203,19 @@ fn draw_engine(dice: &mut Dice) -> EngineConfig {
         expire_every_ms: dice.within(1000..=5000),
         redrive_poll_ms: dice.within(500..=3000),
         prune_every_ms: dice.within(5000..=20_000),
-        // Longer than any world: what the witness follows stays.
+        // Longer than any world; in some it is drawn.
         retention: RetentionPolicy::default(),
         retry: BTreeMap::new(),
         retry_default,
     }
+}
+
+/// So short that what ended goes while others of it are worked on, and while what was overtaken comes late.
+fn draw_retention(dice: &mut Dice, engine: &mut EngineConfig) {
+    let ended_ms = if dice.chance(500) { dice.within(1000..=3000) } else { dice.within(3000..=20_000) };
+    let dead_ms = if dice.chance(500) { ended_ms } else { ended_ms + dice.within(0..=20_000) };
+    engine.retention = RetentionPolicy { ended_ms, dead_ms, size_bytes_max: None };
+    engine.prune_every_ms = dice.within(500..=4000);
 }
 
 fn draw_faults(dice: &mut Dice, engine: &EngineConfig) -> Faults {

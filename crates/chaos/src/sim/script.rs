@@ -82,6 +82,10 @@ pub(crate) enum Event {
     CancelUser(usize),
     RedriveOrder(usize),
     RedriveAll,
+    /// What is dead is purged: of an order, or all.
+    Purge(Option<usize>),
+    /// A user is erased, their open work cancelled first.
+    Erase(usize),
     /// A device is registered, anew or again; the address before it may be gone for the provider.
     Put {
         user: usize,
@@ -127,7 +131,7 @@ const DEVICES_MAX: usize = 3;
 
 impl Script {
     /// A script whose events end some time before the world goes quiet.
-    pub(crate) fn draw(dice: &mut Dice, kind: LedgerKind, quiet_at: Duration) -> Self {
+    pub(crate) fn draw(dice: &mut Dice, forgetting: &mut Dice, kind: LedgerKind, quiet_at: Duration) -> Self {
         let users = (0..dice.count(1..=5)).map(|_| draw_devices(dice)).collect::<Vec<_>>();
         let mut orders: Vec<Order> = (0..dice.count(2..=9)).map(|_| draw_order(dice, users.len())).collect();
         if dice.chance(120) {
@@ -138,6 +142,7 @@ impl Script {
         let mut events = draw_requests(dice, &orders, last_ms);
         events.extend(draw_changes(dice, users.len(), last_ms));
         events.extend(draw_operations(dice, kind, last_ms));
+        events.extend(draw_forgetting(forgetting, users.len(), orders.len(), last_ms));
         events.sort_by_key(|(at, _)| *at);
         Self { users, orders, events }
     }
@@ -250,6 +255,19 @@ fn draw_changes(dice: &mut Dice, users: usize, last_ms: u64) -> Vec<(Duration, E
     }
     if dice.chance(150) {
         events.push((dice.ms(last_ms / 2..=last_ms), Event::RedriveAll));
+    }
+    events
+}
+
+/// Purges and erasures, each in a part of the worlds and there perhaps several times.
+fn draw_forgetting(dice: &mut Dice, users: usize, orders: usize, last_ms: u64) -> Vec<(Duration, Event)> {
+    let mut events = Vec::new();
+    while dice.chance(250) {
+        let order = dice.chance(500).then(|| dice.count(0..=orders - 1));
+        events.push((dice.ms(last_ms / 4..=last_ms), Event::Purge(order)));
+    }
+    while dice.chance(250) {
+        events.push((dice.ms(0..=last_ms), Event::Erase(dice.count(0..=users - 1))));
     }
     events
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pabal_core::Result;
+use pabal_core::clock::Clock;
 use tokio::task::JoinSet;
 
 use super::client::Client;
@@ -20,6 +21,8 @@ use super::world::World;
 
 /// How long after it went quiet a world may take to come to rest: longer than a clock set back and every backoff.
 const REST_WITHIN: Duration = Duration::from_secs(4 * 3600);
+/// How long after its retention something may still be there: several rounds of the pruner, and a process's restart.
+const FORGOTTEN_WITHIN_MS: u64 = 60_000;
 /// How often it is looked whether it has.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -83,6 +86,7 @@ async fn live(seed: u64, how: How) -> Result<SeedReport> {
     });
     if rested {
         empties(&world, &servers).await?;
+        forgets(&world).await;
         stop(&nodes).await;
     }
     judge::judge(&world, &servers.eyes());
@@ -139,6 +143,22 @@ async fn empties(world: &World, servers: &Servers) -> Result<()> {
         }
     });
     Ok(())
+}
+
+/// Where what ended is forgotten, all of it goes once the store's clock has passed whatever it ever showed by the time
+/// that the dead are kept.
+async fn forgets(world: &World) {
+    let moment = world.moment();
+    let kept_ms = world.plan.engine.retention.dead_ms + FORGOTTEN_WITHIN_MS;
+    let last_end = world.witness(|witness| witness.store_has_shown_by(moment));
+    let until = last_end.plus_ms(i64::try_from(kept_ms).unwrap_or(i64::MAX));
+    let is_left = || {
+        let kept = world.witness(|witness| witness.kept());
+        !kept.deliveries.is_empty() || !kept.notifications.is_empty()
+    };
+    while world.plan.forgets && is_left() && world.store_clock.now() < until && !world.is_exhausted() {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// Stops the processes that run, gracefully.

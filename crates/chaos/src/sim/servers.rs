@@ -135,12 +135,13 @@ impl Servers {
         }
     }
 
-    /// The pauses as a process reaches them.
-    /// Redrive jobs and retention as a process reaches them.
+    /// Redrive jobs, purges, erasures and retention as a process reaches them.
     pub(crate) fn upkeep(&self, gate: &Arc<Gate>) -> Arc<UpkeepLayer> {
-        Arc::new(UpkeepLayer { inner: Arc::clone(&self.store), gate: Arc::clone(gate) })
+        let (inner, gate) = (Arc::clone(&self.store), Arc::clone(gate));
+        Arc::new(UpkeepLayer { inner, gate, eyes: self.eyes(), plant: self.plant })
     }
 
+    /// The pauses as a process reaches them.
     pub(crate) fn pauses(&self, gate: &Arc<Gate>) -> Arc<dyn Pauses> {
         let inner: Arc<dyn Pauses> = Arc::clone(&self.store) as Arc<dyn Pauses>;
         Arc::new(PausesLayer { inner, gate: Arc::clone(gate) })

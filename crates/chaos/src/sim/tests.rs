@@ -1,5 +1,6 @@
 //! The simulator's own promises: a seed is the same run for ever, and a bug is found.
 
+use super::invariant::Invariant;
 use super::planted::Plant;
 use super::seed::{self, How};
 
@@ -60,4 +61,40 @@ fn a_cursor_that_goes_back_is_found() {
 #[test]
 fn a_cancel_that_takes_what_is_leased_is_found() {
     finds(Plant::CancelTakesLeased);
+}
+
+/// Finds a bug as what it is.
+fn finds_as(plant: Plant, invariant: Invariant) {
+    let how = How { plant: Some(plant), ..How::default() };
+    let breaks = |number: &u64| {
+        let seed = seed::run(*number, how).unwrap();
+        seed.tally.violations().iter().any(|violation| violation.invariant == invariant)
+    };
+    let found = (0..FOUND_WITHIN).find(breaks);
+    assert!(found.is_some(), "{plant:?} was not found as {invariant:?} within {FOUND_WITHIN} seeds");
+}
+
+#[test]
+fn a_pruner_that_takes_what_is_open_is_found() {
+    finds_as(Plant::PruneTakesOpen, Invariant::OnlyTheEndedIsForgotten);
+}
+
+#[test]
+fn dead_letters_that_are_pruned_early_are_found() {
+    finds_as(Plant::PruneIsEarly, Invariant::OnlyTheEndedIsForgotten);
+}
+
+#[test]
+fn a_pruner_that_is_off_is_found() {
+    finds_as(Plant::NothingIsPruned, Invariant::WhatEndedIsForgotten);
+}
+
+#[test]
+fn a_purge_that_takes_more_than_its_filter_finds_is_found() {
+    finds_as(Plant::PurgeTakesAll, Invariant::OnlyTheEndedIsForgotten);
+}
+
+#[test]
+fn an_erasure_that_stops_halfway_is_found() {
+    finds_as(Plant::EraseStopsHalfway, Invariant::ErasedStaysErased);
 }

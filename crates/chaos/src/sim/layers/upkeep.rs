@@ -1,21 +1,30 @@
-//! What maintenance reads and writes in the store, behind a process's gate: redrive jobs and retention.
+//! What maintenance and operators read and write in the store, behind a process's gate: redrive jobs, and all that makes
+//! the store forget.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use pabal_core::Result;
-use pabal_core::ids::{AppId, ItemId, RedriveId};
+use pabal_core::ids::{AppId, ItemId, RedriveId, UserId};
 use pabal_core::seam::store::{
-    DeadFilter, DeadLetter, NewRedrive, Prune, Pruned, Purged, RedriveJob, StoreSize,
+    DeadFilter, DeadLetter, Erased, NewRedrive, Prune, Pruned, Purged, RedriveJob, StoreSize,
 };
-use pabal_core::seam::{DeadLetters, Listed, Retention, Store};
+use pabal_core::seam::{DeadLetters, Erasure, Listed, Retention, Store};
 
+use crate::sim::eyes::Eyes;
 use crate::sim::gate::{Call, Gate, Server};
+use crate::sim::invariant::Invariant;
+use crate::sim::planted::{Plant, upkeep as planted};
+use crate::sim::witness::forgetting::Removal;
+use crate::sim::witness::state::During;
 
 /// The store's upkeep behind a gate.
 pub(crate) struct UpkeepLayer {
     pub(crate) inner: Arc<dyn Store>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) eyes: Eyes,
+    /// A bug to run with.
+    pub(crate) plant: Option<Plant>,
 }
 
 fn read(what: &'static str) -> Call {
@@ -45,7 +54,16 @@ impl DeadLetters for UpkeepLayer {
         after: Option<ItemId>,
         max: usize,
     ) -> Result<Purged> {
-        self.gate.call(write("purge_dead"), self.inner.purge_dead(app, filter, after, max), |_| {}).await
+        let purging = async {
+            self.eyes.everything();
+            planted::purge_dead(self.plant, &*self.inner, app, filter, after, max).await
+        };
+        let see = |purged: &Purged| {
+            if purged.purged > 0 {
+                self.eyes.removed(&Removal::Purge(filter.clone()));
+            }
+        };
+        self.gate.call(write("purge_dead"), purging, see).await
     }
 
     async fn put_redrive(&self, new: &NewRedrive) -> Result<RedriveJob> {
@@ -82,10 +100,48 @@ impl DeadLetters for UpkeepLayer {
 #[async_trait]
 impl Retention for UpkeepLayer {
     async fn prune(&self, prune: &Prune) -> Result<Pruned> {
-        self.gate.call(write("prune"), self.inner.prune(prune), |_| {}).await
+        let rows_max = prune.rows_max.min(self.gate.world.plan.prune_rows_max);
+        let prune = Prune { rows_max, ..*prune };
+        let pruning = async {
+            if self.gate.world.plan.forgets {
+                self.eyes.everything();
+            }
+            planted::prune(self.plant, &*self.inner, &prune).await
+        };
+        let see = |pruned: &Pruned| {
+            let told = (pruned.deliveries, pruned.notifications);
+            if told != (0, 0) {
+                let gone = self.eyes.removed(&Removal::Prune(prune));
+                let found = (gone.deliveries.len() as u64, gone.notifications.len() as u64);
+                self.gate.world.witness(|witness| {
+                    witness.tally.check(Invariant::CountersEqualARecount, told == found, || {
+                        format!("{told:?} were pruned, as the store tells, and {found:?} are gone")
+                    });
+                });
+            }
+        };
+        self.gate.call(write("prune"), pruning, see).await
     }
 
     async fn size(&self) -> Result<StoreSize> {
         self.gate.call(read("size"), self.inner.size(), |_| {}).await
+    }
+}
+
+#[async_trait]
+impl Erasure for UpkeepLayer {
+    async fn erase_user(&self, app: AppId, user: &UserId, after: Option<String>) -> Result<Erased> {
+        let is_first = after.is_none();
+        let erasing = planted::erase_user(self.plant, &*self.inner, app, user, after);
+        let see = |erased: &Erased| {
+            let world = &self.gate.world;
+            let moment = world.moment();
+            world.log(|| format!("{} erases {user}: {erased:?}", self.gate.boot));
+            if is_first {
+                world.witness(|witness| witness.devices.erased(user, moment));
+            }
+            self.eyes.open(During::AnyStep);
+        };
+        self.gate.call(write("erase_user"), erasing, see).await
     }
 }

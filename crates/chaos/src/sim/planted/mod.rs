@@ -6,6 +6,7 @@
 
 mod backend;
 mod ledger;
+pub(crate) mod upkeep;
 
 use std::sync::Arc;
 
@@ -32,39 +33,43 @@ pub(crate) enum Plant {
     CursorGoesBack,
     /// A cancel takes leased work out of the queue, and calls it cancelled.
     CancelTakesLeased,
+    /// The pruner ends what is open, and takes it.
+    PruneTakesOpen,
+    /// What is dead is pruned as early as what is not.
+    PruneIsEarly,
+    /// Nothing is ever pruned.
+    NothingIsPruned,
+    /// A purge removes all that is dead, whatever it was asked for.
+    PurgeTakesAll,
+    /// An erasure says after its first step that it is done.
+    EraseStopsHalfway,
 }
 
 impl Plant {
     /// A queue behind the gate, with this bug if it is one of a queue.
     pub(crate) fn in_queue(self, queue: Arc<dyn Queue>) -> Arc<dyn Queue> {
-        match self {
-            Plant::SettleWithoutEpoch | Plant::CancelTakesLeased => Arc::new(BadQueue::new(queue, self)),
-            Plant::QueueBeforeStore
-            | Plant::AnswerBeforeCommit
-            | Plant::NoReconciler
-            | Plant::CursorGoesBack => queue,
+        if matches!(self, Plant::SettleWithoutEpoch | Plant::CancelTakesLeased) {
+            Arc::new(BadQueue::new(queue, self))
+        } else {
+            queue
         }
     }
 
     /// A store's records behind the gate, with this bug if it is one of a store.
     pub(crate) fn in_records(self, records: Arc<dyn Records>) -> Arc<dyn Records> {
-        match self {
-            Plant::SettleWithoutEpoch | Plant::CursorGoesBack => Arc::new(BadRecords::new(records, self)),
-            Plant::QueueBeforeStore
-            | Plant::AnswerBeforeCommit
-            | Plant::NoReconciler
-            | Plant::CancelTakesLeased => records,
+        if matches!(self, Plant::SettleWithoutEpoch | Plant::CursorGoesBack) {
+            Arc::new(BadRecords::new(records, self))
+        } else {
+            records
         }
     }
 
     /// A ledger that is queue and store at once behind the gate, with this bug if it is one that such a ledger can have.
     pub(crate) fn in_unified(self, ledger: Arc<dyn Ledger>) -> Arc<dyn Ledger> {
-        match self {
-            Plant::SettleWithoutEpoch | Plant::CursorGoesBack => Arc::new(BadLedger::new(ledger, self)),
-            Plant::QueueBeforeStore
-            | Plant::AnswerBeforeCommit
-            | Plant::NoReconciler
-            | Plant::CancelTakesLeased => ledger,
+        if matches!(self, Plant::SettleWithoutEpoch | Plant::CursorGoesBack) {
+            Arc::new(BadLedger::new(ledger, self))
+        } else {
+            ledger
         }
     }
 
@@ -76,26 +81,19 @@ impl Plant {
         chance: Arc<dyn Chance>,
     ) -> Arc<dyn Ledger> {
         let composite = Arc::new(Composite::new(Arc::clone(&queue), Arc::clone(&records), chance));
-        match self {
-            Plant::QueueBeforeStore | Plant::NoReconciler => {
-                Arc::new(BadLedger::new(composite, self).over(queue, records))
-            }
-            Plant::SettleWithoutEpoch
-            | Plant::AnswerBeforeCommit
-            | Plant::CursorGoesBack
-            | Plant::CancelTakesLeased => composite,
+        if matches!(self, Plant::QueueBeforeStore | Plant::NoReconciler) {
+            Arc::new(BadLedger::new(composite, self).over(queue, records))
+        } else {
+            composite
         }
     }
 
     /// Any ledger before the gate, with this bug if it is one of any.
     pub(crate) fn in_ledger(self, ledger: Arc<dyn Ledger>) -> Arc<dyn Ledger> {
-        match self {
-            Plant::AnswerBeforeCommit => Arc::new(BadLedger::new(ledger, self)),
-            Plant::SettleWithoutEpoch
-            | Plant::QueueBeforeStore
-            | Plant::NoReconciler
-            | Plant::CursorGoesBack
-            | Plant::CancelTakesLeased => ledger,
+        if matches!(self, Plant::AnswerBeforeCommit) {
+            Arc::new(BadLedger::new(ledger, self))
+        } else {
+            ledger
         }
     }
 }

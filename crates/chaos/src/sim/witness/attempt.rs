@@ -92,11 +92,16 @@ impl Followed {
 impl Witness {
     /// The content of a leased delivery was read: a try begins.
     pub(crate) fn loaded(&mut self, boot: Boot, lease: &Lease, content: &DeliveryContent, moment: Moment) {
-        let Some(followed) = self.deliveries.get_mut(&content.id) else {
+        if !self.deliveries.contains_key(&content.id) {
             let unknown = || format!("{} was loaded before anybody accepted it", short(&lease.id));
             return self.tally.check(Invariant::NothingArrivesUnasked, false, unknown);
-        };
+        }
         let name = short(&lease.id);
+        let is_erased = self.deliveries.get(&content.id).is_some_and(|it| self.is_for_an_erased(it));
+        if is_erased {
+            self.tally.broken(Invariant::ErasedStaysErased, format!("{name} was loaded after the erasure"));
+        }
+        let Some(followed) = self.deliveries.get_mut(&content.id) else { return };
         let tally = &mut self.tally;
         tally.check(Invariant::NoAttemptAfterTheEnd, followed.state.is_open(), || {
             format!("{name} was loaded as {}", followed.state)
@@ -254,6 +259,7 @@ impl Witness {
     /// The store took a settlement of a delivery, or refused it.
     pub(crate) fn recorded(&mut self, boot: Boot, settlement: &Settlement, taken: Taken, moment: Moment) {
         self.fenced(settlement, taken != Taken::Refused);
+        self.settles_what_is_gone(settlement.lease.id, taken != Taken::Refused);
         let ItemId::Delivery(id) = settlement.lease.id else { return };
         let Some(followed) = self.deliveries.get_mut(&id) else { return };
         let epoch = settlement.lease.epoch;

@@ -79,6 +79,13 @@ impl Devices {
         }
     }
 
+    /// All devices of a user are gone.
+    pub(crate) fn erased(&mut self, user: &UserId, moment: Moment) {
+        for (_, known) in self.by_name.iter_mut().filter(|((of, _), _)| of == user) {
+            known.becomes(None, None, moment.seq);
+        }
+    }
+
     /// The store was told what the provider said about an address; it holds if the device still has that address.
     pub(crate) fn marked(
         &mut self,

@@ -9,10 +9,12 @@
 //! | `state` | what the store says about deliveries and notifications |
 //! | `devices` | who has which address, and what the provider said about it |
 //! | `book` | what callers asked for, and what they were answered |
+//! | `forgetting` | what may be removed from the store, and who was erased |
 
 pub(crate) mod attempt;
 pub(crate) mod book;
 pub(crate) mod devices;
+pub(crate) mod forgetting;
 mod hold;
 pub(crate) mod lease;
 pub(crate) mod state;
@@ -27,6 +29,7 @@ use pabal_core::seam::Lease;
 
 use self::book::Book;
 use self::devices::Devices;
+use self::forgetting::Erasure;
 use self::hold::Holds;
 use self::lease::LeaseBook;
 use self::state::{Followed, FollowedNotification};
@@ -87,6 +90,7 @@ pub(crate) struct Witness {
     deliveries: BTreeMap<DeliveryId, Followed>,
     notifications: BTreeMap<NotificationId, FollowedNotification>,
     holds: Holds,
+    erasures: Vec<Erasure>,
     /// Poison that somebody has worked on.
     poison_met: BTreeSet<ItemId>,
     /// Boots whose last settle failed, and that may not begin an attempt.
@@ -109,6 +113,7 @@ impl Witness {
             deliveries: BTreeMap::new(),
             notifications: BTreeMap::new(),
             holds: Holds::default(),
+            erasures: Vec::new(),
             poison_met: BTreeSet::new(),
             failing: BTreeSet::new(),
             queue_was_set_back: false,
@@ -137,6 +142,11 @@ impl Witness {
     /// An embedded server was started anew: the leases of its earlier boots are free.
     pub(crate) fn leases_freed(&mut self) {
         self.leases.values_mut().for_each(LeaseBook::freed);
+    }
+
+    /// The latest time that the store's clock has shown.
+    pub(crate) fn store_has_shown_by(&self, moment: Moment) -> Timestamp {
+        self.store_has_shown.max(moment.store)
     }
 
     /// The store's clock is about to be set: what it showed, it has shown.

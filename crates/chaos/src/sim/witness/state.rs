@@ -34,6 +34,10 @@ pub(crate) struct Followed {
     expires_at: Timestamp,
     pub(crate) first_seen: u64,
     redriven: Option<u64>,
+    /// The store's time when it was last seen open, or first seen.
+    pub(super) open_until: Timestamp,
+    /// Whether the store has forgotten it.
+    pub(super) is_gone: bool,
 }
 
 /// A notification, as the store was last seen to hold it.
@@ -47,6 +51,12 @@ pub(crate) struct FollowedNotification {
     cursors: Vec<Cursor>,
     cancel_is_known: bool,
     redriven: bool,
+    /// The store's time when it was last seen open, or first seen.
+    pub(super) open_until: Timestamp,
+    /// Whether the store has forgotten it.
+    pub(super) is_gone: bool,
+    /// Whether it was dead when a purge found it.
+    pub(crate) is_purged: bool,
 }
 
 /// In what an observation was made.
@@ -59,10 +69,10 @@ pub(crate) enum During {
 }
 
 impl Followed {
-    fn new(view: &DeliveryView, expires_at: Timestamp, moment: Moment) -> Self {
+    fn new(view: &DeliveryView, recipient: Recipient, expires_at: Timestamp, moment: Moment) -> Self {
         Self {
             notification: view.notification,
-            recipient: view.recipient.clone().expect("nobody is erased in the simulator"),
+            recipient,
             state: view.state,
             reason: view.reason,
             tries: Vec::new(),
@@ -74,6 +84,8 @@ impl Followed {
             expires_at,
             first_seen: moment.seq,
             redriven: None,
+            open_until: moment.store,
+            is_gone: false,
         }
     }
 
@@ -100,17 +112,31 @@ impl Witness {
             cursors: Vec::new(),
             cancel_is_known: false,
             redriven: false,
+            open_until: moment.store,
+            is_gone: false,
+            is_purged: false,
         });
         let redriven = followed.state == NotificationState::Dead && followed.redriven;
-        let legal = followed.state == view.state || followed.state.is_open() || redriven;
+        let taken_back = followed.state == NotificationState::Dead
+            && followed.is_purged
+            && view.state == NotificationState::Cancelled;
+        let legal = followed.state == view.state || followed.state.is_open() || redriven || taken_back;
         let was = followed.state;
         followed.state = view.state;
+        if view.state.is_open() {
+            followed.open_until = moment.store;
+        }
+        let is_gone = followed.is_gone;
         if view.state == NotificationState::Expanded && followed.expanded.is_none() {
             followed.expanded = Some(moment.seq);
         }
         self.tally.check(Invariant::StatesMoveLegally, legal, || {
             format!("{} went from {was} to {}", short(&ItemId::FanOut(id)), view.state)
         });
+        self.saw_recipients(view);
+        if is_gone {
+            self.came_back(ItemId::FanOut(id));
+        }
     }
 
     /// The store was looked at about a delivery; `timeline` is the number of attempts that it shows.
@@ -125,7 +151,14 @@ impl Witness {
         let Some(followed) = self.deliveries.get_mut(&view.id) else { return };
         let (was, legal) = (followed.state, followed.may_become(view.state));
         (followed.state, followed.reason) = (view.state, view.reason);
-        let recorded = followed.recorded;
+        if view.state.is_open() {
+            followed.open_until = moment.store;
+        }
+        let (recorded, is_gone) = (followed.recorded, followed.is_gone);
+        if is_gone {
+            self.came_back(ItemId::Delivery(view.id));
+        }
+        self.saw_recipient(view);
         self.tally.check(Invariant::StatesMoveLegally, legal, || {
             format!("{name} went from {was} to {}", view.state)
         });
@@ -148,7 +181,11 @@ impl Witness {
 
     /// A delivery is in the store that was not there before.
     pub(crate) fn first_sight(&mut self, view: &DeliveryView, of: &NotificationView, moment: Moment) {
-        let followed = Followed::new(view, expiry(&of.notification, of.created_at), moment);
+        let Some(recipient) = view.recipient.clone() else {
+            let what = format!("{} was made for nobody", short(&ItemId::Delivery(view.id)));
+            return self.tally.broken(Invariant::ErasingTouchesNobodyElse, what);
+        };
+        let followed = Followed::new(view, recipient, expiry(&of.notification, of.created_at), moment);
         self.deliveries.insert(view.id, followed);
         self.stats.deliveries += 1;
         let after_cancel = self.notifications.get(&view.notification).is_some_and(|it| it.cancel_is_known);
