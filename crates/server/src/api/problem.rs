@@ -73,7 +73,7 @@ pub(crate) struct ProblemBody {
     field: Option<String>,
     /// Where work goes on that was `unfinished`: repeat the request with it as `?cursor=`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, value_type = Option<schema::Cursor>, inline)]
+    #[schema(nullable = false)]
     cursor: Option<String>,
     /// Missing in what is said of an item of a batch: the request is the batch's.
     #[serde(skip_serializing_if = "Option::is_none")]
